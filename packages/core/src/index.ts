@@ -1,0 +1,180 @@
+export * from "./bytes.ts";
+export { canonicalBytes, parseCanonical } from "./canonical.ts";
+export { type Check, type Claim, claims, type Finding, type Ground, grounds } from "./claim.ts";
+export { type Commitment, type Content, type Contents, commit } from "./commit.ts";
+export {
+  type Deployment,
+  deploymentDigest,
+  deploymentShape,
+  deploymentType,
+  readDeployment,
+  signDeployment,
+  type Task,
+  tasks,
+} from "./deployment.ts";
+export {
+  bucket,
+  decodeEntry,
+  type Entry,
+  type EntryFlag,
+  type EntryKind,
+  encodeEntry,
+  entryFlags,
+  entryKinds,
+  entrySize,
+  noDigest,
+} from "./entry.ts";
+export {
+  type Envelope,
+  envelopeDigest,
+  envelopeShape,
+  type InToto,
+  isSignedBy,
+  payloadType,
+  preAuthentication,
+  readStatement,
+  signStatement,
+} from "./envelope.ts";
+export { CountersignError, type ErrorDetail, toEnvelope } from "./errors/error.ts";
+export { type ErrorCode, errorTable } from "./errors/table.ts";
+export {
+  type Evidence,
+  type EvidenceKind,
+  evidenceKinds,
+  evidenceType,
+  readEvidence,
+  signEvidence,
+} from "./evidence.ts";
+export {
+  absent,
+  elementLeaves,
+  type Field,
+  type FieldValue,
+  fieldLeaf,
+  fieldNode,
+  fieldPath,
+  fieldSalt,
+  fields,
+  listRoot,
+  plain,
+  type Roots,
+  rootsOf,
+} from "./field.ts";
+export { hmacSha256, keccak256, sha256, sha256Hex, taggedHash } from "./hash.ts";
+export { type Json, type JsonObject, parseJson, parseJsonBytes, parseObjectWithSlices, type Slices } from "./json.ts";
+export {
+  leafBytes,
+  type ModelLeaf,
+  modelInputShape,
+  modelLeafShape,
+  type OfferLeaf,
+  offerLeafShape,
+  type ProfileLeaf,
+  profileLeafShape,
+  resultLeafShape,
+  tokensShape,
+} from "./leaves.ts";
+export {
+  type Offer,
+  offerDigest,
+  offerShape,
+  offerType,
+  readOffer,
+  requestDigest,
+  requestTag,
+  signOffer,
+} from "./offer.ts";
+export {
+  eventData,
+  type Output,
+  outputBytes,
+  outputElements,
+  outputIndex,
+  readDelivered,
+  readOutputs,
+  StreamedOutputs,
+  type ToolCall,
+  tokensBytes,
+} from "./output.ts";
+export {
+  type Authorization,
+  addressOf,
+  authorizationDigest,
+  authorizationShape,
+  domainSeparator,
+  type Payment,
+  paymentNonce,
+  paymentShape,
+  recoverAddress,
+  splitSignature,
+  type TokenDomain,
+} from "./payment.ts";
+export {
+  judgedPolicy,
+  levelBits,
+  maskOf,
+  masksOf,
+  originBit,
+  refuseConflict,
+  tighten,
+  tightenDemand,
+  tightenRelease,
+  ways,
+} from "./policy/combine.ts";
+export { type DemandSources, demandBytes, readDemand } from "./policy/demand.ts";
+export {
+  type Demand,
+  factsSuffice,
+  isAll,
+  isAny,
+  type Policy,
+  type Release,
+  type Requirement,
+  releases,
+} from "./policy/policy.ts";
+export { levels, type Preset, presets } from "./policy/preset.ts";
+export { describePolicy, normalise, parsePolicy, printPolicy } from "./policy/text.ts";
+export {
+  type Opened,
+  type Opening,
+  openFields,
+  parseReceipt,
+  type Receipt,
+  receiptFormat,
+  receiptShape,
+} from "./receipt.ts";
+export { type Registration, readRegistration, registrationType, signRegistration } from "./registration.ts";
+export {
+  deriveSeed,
+  type EndpointPath,
+  endpoints,
+  type Param,
+  type ParsedRequest,
+  paramsBytes,
+  parseRequest,
+  systemText,
+} from "./request.ts";
+export {
+  type Job,
+  jobShape,
+  type NodeDescription,
+  type RunEvent,
+  type RunResult,
+  type TokenLogprob,
+  type Usage,
+} from "./run.ts";
+export { address, amount, hex32, milliseconds, name, network, seconds } from "./shapes.ts";
+export { isSoundKey, portableSuite, type Signer, type Suite } from "./signature.ts";
+export { readSnapshot, type Snapshot, signSnapshot, snapshotType } from "./snapshot.ts";
+export {
+  type Delivery,
+  deliveryType,
+  readDelivery,
+  readRun,
+  type Statement,
+  signDelivery,
+  signRun,
+  statementType,
+} from "./statement.ts";
+export { noTrust, parseTrust, type Trust, trustShape } from "./trust.ts";
+export type { Standing, Verdict } from "./verdict.ts";

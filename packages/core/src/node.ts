@@ -1,0 +1,41 @@
+// The one file of this package that needs Node: native Ed25519 (node:crypto) behind the same two types.
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
+import { concat, fromHex, toHex } from "./bytes.ts";
+import { isSoundKey, type Signer, type Suite } from "./signature.ts";
+
+// DER of an Ed25519 SubjectPublicKeyInfo and PrivateKeyInfo up to the 32 key bytes (RFC 8410).
+const spki = fromHex("302a300506032b6570032100");
+const pkcs8 = fromHex("302e020100300506032b657004220420");
+const keys = new Map<string, KeyObject>();
+
+function publicKeyObject(raw: Uint8Array): KeyObject {
+  const id = toHex(raw);
+  const known = keys.get(id);
+  if (known) return known;
+  const key = createPublicKey({ key: Buffer.from(concat(spki, raw)), format: "der", type: "spki" });
+  if (keys.size > 4096) keys.clear();
+  keys.set(id, key);
+  return key;
+}
+
+/** Native verification: the same answers as `portableSuite`, about ten times as fast. */
+export const nodeSuite: Suite = {
+  verifyEd25519(signature, message, publicKey) {
+    if (signature.length !== 64 || !isSoundKey(publicKey)) return false;
+    return verify(null, message, publicKeyObject(publicKey), signature);
+  },
+};
+
+/** A signer from a 32-byte seed (RFC 8032). */
+export function ed25519Signer(seed: Uint8Array): Signer {
+  if (seed.length !== 32) throw new RangeError("An Ed25519 seed has 32 bytes.");
+  const key = createPrivateKey({ key: Buffer.from(concat(pkcs8, seed)), format: "der", type: "pkcs8" });
+  const raw = createPublicKey(key).export({ format: "der", type: "spki" }).subarray(spki.length);
+  return { publicKey: new Uint8Array(raw), sign: (message) => new Uint8Array(sign(null, message, key)) };
+}
+
+/** A fresh 32-byte seed from the system's randomness. */
+export function generateSeed(): Uint8Array {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  return new Uint8Array(privateKey.export({ format: "der", type: "pkcs8" }).subarray(pkcs8.length));
+}

@@ -1,0 +1,176 @@
+import { type Claim, claims, type Ground, grounds } from "../claim.ts";
+import { CountersignError } from "../errors/error.ts";
+import { factNames, isAll, isAny, type Policy, type Requirement } from "./policy.ts";
+import { groundAliases, levels, type Preset, presets, soleGround } from "./preset.ts";
+
+const maxText = 2048;
+const maxRequirements = 64;
+const word = /[a-z][a-zA-Z0-9-]*/y;
+const factValue = /[A-Za-z0-9][A-Za-z0-9._-]{0,127}/y;
+const space = /[ \t]*/y;
+
+const malformed = (message: string, at: number): never => {
+  throw new CountersignError("POLICY_MALFORMED", {
+    message: `The policy cannot be read: ${message} at character ${at + 1}.`,
+    remedy: 'Write claims on grounds joined by & and |, for example "signature & logged" or "execution:proof | tee".',
+    param: "verification",
+  });
+};
+
+class Reader {
+  at = 0;
+  count = 0;
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.at;
+    const found = pattern.exec(this.text)?.[0];
+    if (found !== undefined) this.at += found.length;
+    return found;
+  }
+
+  accept(char: string): boolean {
+    this.match(space);
+    if (this.text[this.at] !== char) return false;
+    this.at++;
+    return true;
+  }
+
+  any(depth: number): Policy {
+    if (depth > 16) malformed("nesting deeper than 16", this.at);
+    const parts = [this.all(depth)];
+    while (this.accept("|")) parts.push(this.all(depth));
+    return parts.length === 1 ? (parts[0] as Policy) : { any: parts };
+  }
+
+  all(depth: number): Policy {
+    const parts = [this.unit(depth)];
+    while (this.accept("&")) parts.push(this.unit(depth));
+    return parts.length === 1 ? (parts[0] as Policy) : { all: parts };
+  }
+
+  unit(depth: number): Policy {
+    if (this.accept("(")) {
+      const inner = this.any(depth + 1);
+      if (!this.accept(")")) malformed("expected )", this.at);
+      return inner;
+    }
+    return this.atom();
+  }
+
+  atom(): Policy {
+    this.match(space);
+    const start = this.at;
+    const name = this.match(word) ?? malformed("expected a claim or a level", start);
+    if (++this.count > maxRequirements) malformed(`more than ${maxRequirements} requirements`, start);
+    if (!this.accept(":")) {
+      if (Object.hasOwn(presets, name)) return presets[name as Preset];
+      const ground = soleGround[name as Claim];
+      if (ground) return { claim: name as Claim, ground, facts: this.facts() };
+      if ((claims as readonly string[]).includes(name))
+        malformed(`${name} needs a ground, as in ${name}:signature`, start);
+      throw new CountersignError("LEVEL_UNKNOWN", {
+        message: `"${name}" is neither a level nor a claim.`,
+        remedy: `The levels are ${levels.join(", ")}; the other presets ${Object.keys(presets)
+          .filter((p) => !(levels as readonly string[]).includes(p))
+          .join(", ")}; the claims ${claims.join(", ")}.`,
+        param: "verification",
+      });
+    }
+    this.match(space);
+    const at = this.at;
+    const ground = this.match(word) ?? malformed("expected a ground", at);
+    if (!(claims as readonly string[]).includes(name)) malformed(`"${name}" is not a claim`, start);
+    const known = groundAliases[ground] ?? (grounds as readonly string[]).find((g) => g === ground);
+    if (!known) malformed(`"${ground}" is not a ground; the grounds are ${grounds.join(", ")}`, at);
+    return { claim: name as Claim, ground: known as Ground, facts: this.facts() };
+  }
+
+  facts(): Readonly<Record<string, string>> {
+    if (!this.accept("(")) return {};
+    const out: Record<string, string> = {};
+    do {
+      this.match(space);
+      const at = this.at;
+      const name = this.match(word) ?? malformed("expected a fact", at);
+      if (!factNames.includes(name)) {
+        throw new CountersignError("POLICY_FIELD_UNKNOWN", {
+          message: `"${name}" is not a fact that a policy can require.`,
+          remedy: `The facts are ${factNames.join(", ")}.`,
+          param: "verification",
+        });
+      }
+      if (Object.hasOwn(out, name)) malformed(`${name} stands twice`, at);
+      if (!this.accept("=")) malformed("expected =", this.at);
+      this.match(space);
+      out[name] = this.match(factValue) ?? malformed("expected a value", this.at);
+    } while (this.accept(","));
+    if (!this.accept(")")) malformed("expected )", this.at);
+    return out;
+  }
+}
+
+/**
+ * Reads a policy's text form (spec/policy.md §2), in normal form.
+ *
+ * @throws POLICY_MALFORMED, POLICY_FIELD_UNKNOWN, LEVEL_UNKNOWN
+ * @example parsePolicy("tee & signature | execution:proof(scope=inference)")
+ */
+export function parsePolicy(text: string): Policy {
+  if (text.length > maxText) malformed(`longer than ${maxText} characters`, maxText);
+  const reader = new Reader(text);
+  const policy = reader.any(0);
+  reader.match(space);
+  if (reader.at < text.length) malformed(`unexpected ${JSON.stringify(text[reader.at])}`, reader.at);
+  return normalise(policy);
+}
+
+function printRequirement({ claim, ground, facts }: Requirement): string {
+  const list = Object.keys(facts)
+    .sort()
+    .map((name) => `${name}=${facts[name]}`);
+  return `${claim}:${ground}${list.length > 0 ? `(${list.join(",")})` : ""}`;
+}
+
+/** The one text of a policy in normal form: flat, sorted, without repetition. */
+export function printPolicy(policy: Policy): string {
+  const print = (p: Policy): string => {
+    if (isAll(p)) return p.all.map((q) => (isAny(q) ? `(${print(q)})` : print(q))).join(" & ");
+    if (isAny(p)) return p.any.map((q) => (isAll(q) ? `(${print(q)})` : print(q))).join(" | ");
+    return printRequirement(p);
+  };
+  return print(normalise(policy));
+}
+
+/** Flattens, sorts and dedupes; two policies that say the same with the same words print the same. */
+export function normalise(policy: Policy): Policy {
+  if (!isAll(policy) && !isAny(policy)) return policy;
+  const isSame = isAll(policy) ? isAll : isAny;
+  const parts = new Map<string, Policy>();
+  for (const part of (isAll(policy) ? policy.all : policy.any).map(normalise)) {
+    const inner = isSame(part) ? (isAll(part) ? part.all : isAny(part) ? part.any : [part]) : [part];
+    for (const p of inner) parts.set(printPolicy(p), p);
+  }
+  // An empty list would be met by everything (all) or nothing (any): neither can be written by accident.
+  if (parts.size === 0) {
+    throw new CountersignError("POLICY_MALFORMED", {
+      message: "A policy demands at least one claim.",
+      param: "verification",
+    });
+  }
+  const sorted = [...parts.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, p]) => p);
+  if (sorted.length === 1) return sorted[0] as Policy;
+  return isAll(policy) ? { all: sorted } : { any: sorted };
+}
+
+/** The shortest name people know a policy by: a preset's, presets joined, or its text. */
+export function describePolicy(policy: Policy): string {
+  const text = printPolicy(policy);
+  const names = (Object.keys(presets) as Preset[]).filter((n) => n !== "logged" && n !== "audit");
+  const known = [["audit"], ...names.map((n) => [n]), ...names.map((n) => [n, "logged"]), ["logged"]];
+  const found = known.find((list) => printPolicy({ all: list.map((n) => presets[n as Preset]) }) === text);
+  return found ? found.join(" & ") : text;
+}

@@ -1,0 +1,193 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { Hex } from "@countersign/core";
+import type { GroupCommit } from "./group-commit.ts";
+import { nonceUser } from "./nonces.ts";
+
+/**
+ * Identity of a payment: what was signed, never the bytes of a header or of a signature, which can be spelt twice.
+ * Addresses and nonce in lowercase; the nonce without 0x.
+ */
+export type PaymentKey = {
+  readonly network: string;
+  readonly asset: string;
+  readonly from: string;
+  readonly nonce: Hex;
+};
+
+/** A payment's identity as one line: `network/asset/from/nonce`. */
+export function paymentKeyText(key: PaymentKey): string {
+  return `${key.network}/${key.asset}/${key.from}/${key.nonce}`;
+}
+
+/** What is reserved before any work is done. */
+export type ReservationRequest = {
+  readonly paymentKey: PaymentKey;
+  readonly offerDigest: Hex;
+  readonly requestDigest: Hex;
+  readonly receiptId: Hex;
+  /** Second at which the authorisation ends. */
+  readonly validBefore: number;
+  /** Milliseconds. */
+  readonly now: number;
+  /** Used up in the same transaction, when given. */
+  readonly clientNonce?: Hex;
+};
+
+/** Outcome: the caller holds the payment, or somebody's run holds it, or it is spent. */
+export type Reservation =
+  | { readonly state: "reserved" }
+  | { readonly state: "in-flight" | "used"; readonly receiptId: Hex; readonly requestDigest: Hex };
+
+/** A reservation that a dead process left behind. */
+export type LeftReservation = {
+  readonly paymentKey: PaymentKey;
+  readonly offerDigest: Hex;
+  readonly requestDigest: Hex;
+  readonly receiptId: Hex;
+};
+
+/** Payments reserved before work: one authorisation, one run (silent failures P1). */
+export type Reservations = {
+  /** @throws NONCE_REPLAYED when a client nonce was given and another payment used it under this offer. */
+  readonly reserve: (request: ReservationRequest) => Promise<Reservation>;
+  readonly get: (
+    key: PaymentKey,
+  ) => Promise<(LeftReservation & { readonly state: "reserved" | "settled" | "released" }) | undefined>;
+  /** The payment was taken: it is never free again. */
+  readonly complete: (key: PaymentKey) => Promise<void>;
+  /**
+   * The run was cancelled: the same authorisation may be used again, for the same request under the same offer.
+   * Does nothing and answers false when the payment is settled or a settlement of it is under way.
+   */
+  readonly release: (key: PaymentKey) => Promise<boolean>;
+  /**
+   * What dead processes left, as found when the store was opened. `resumable`: a settlement is under way or done, and
+   * the queue carries it on, so the reservation stays. `released`: nothing was charged and the answer never left the
+   * process as a whole, so the payer may use the authorisation again for the same request.
+   */
+  readonly recovered: {
+    readonly resumable: readonly LeftReservation[];
+    readonly released: readonly LeftReservation[];
+  };
+};
+
+type Row = {
+  network: string;
+  asset: string;
+  payer: string;
+  nonce: Hex;
+  offer: Hex;
+  request: Hex;
+  receipt_id: Hex;
+  state: "reserved" | "settled" | "released";
+};
+
+const left = (row: Row): LeftReservation => ({
+  paymentKey: { network: row.network, asset: row.asset, from: row.payer, nonce: row.nonce },
+  offerDigest: row.offer,
+  requestDigest: row.request,
+  receiptId: row.receipt_id,
+});
+
+export function openReservations(db: DatabaseSync, commits: GroupCommit, owner: string): Reservations {
+  const useNonce = nonceUser(db);
+  const find = db.prepare("SELECT * FROM reservations WHERE network = ? AND asset = ? AND payer = ? AND nonce = ?");
+  const add = db.prepare(
+    `INSERT INTO reservations (network, asset, payer, nonce, payment, offer, request, receipt_id, valid_before, state, owner, made_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'reserved', ?, ?)`,
+  );
+  const again = db.prepare(
+    "UPDATE reservations SET state = 'reserved', receipt_id = ?, owner = ?, made_at = ? WHERE payment = ? AND state = 'released'",
+  );
+  const complete = db.prepare("UPDATE reservations SET state = 'settled' WHERE payment = ?");
+  const release = db.prepare(
+    `UPDATE reservations SET state = 'released' WHERE payment = ? AND state = 'reserved'
+     AND NOT EXISTS (SELECT 1 FROM settle_jobs WHERE key = reservations.payment AND state <> 'failed')`,
+  );
+  const row = (key: PaymentKey) => find.get(key.network, key.asset, key.from, key.nonce) as Row | undefined;
+
+  function reserve(request: ReservationRequest): Reservation {
+    const { paymentKey: key, offerDigest, requestDigest, receiptId } = request;
+    const payment = paymentKeyText(key);
+    const held = row(key);
+    if (held) {
+      const state = held.state === "reserved" ? "in-flight" : "used";
+      const sameRequest = held.request === requestDigest && held.offer === offerDigest;
+      if (held.state !== "released" || !sameRequest) {
+        return { state, receiptId: held.receipt_id, requestDigest: held.request };
+      }
+    }
+    if (request.clientNonce !== undefined) {
+      const expires = request.validBefore + 86_400;
+      useNonce({ clientNonce: request.clientNonce, offerDigest, holder: payment, expires });
+    }
+    if (held) again.run(receiptId, owner, request.now, payment);
+    else {
+      const parts = [key.network, key.asset, key.from, key.nonce, payment, offerDigest, requestDigest, receiptId];
+      add.run(...parts, request.validBefore, owner, request.now);
+    }
+    return { state: "reserved" };
+  }
+
+  return {
+    reserve: (request) => commits.run(() => reserve(request)),
+    get: async (key) => {
+      const found = row(key);
+      return found && { ...left(found), state: found.state };
+    },
+    complete: (key) =>
+      commits.run(() => {
+        complete.run(paymentKeyText(key));
+      }),
+    release: (key) => commits.run(() => Number(release.run(paymentKeyText(key)).changes) === 1),
+    recovered: recover(db, owner),
+  };
+}
+
+/** Whether a process of this machine lives. A recycled pid reads as alive: then the reservation waits, unharmed. */
+function lives(pid: number): boolean {
+  if (pid === process.pid) return false; // ours is the only row of this process that counts, and it is excluded by id
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Handles of this very process, so that a second store on the same file does not take the first for dead. */
+const ours = new Set<string>();
+
+/** Enters this process, and settles what the dead ones left behind. */
+function recover(db: DatabaseSync, owner: string): Reservations["recovered"] {
+  ours.add(owner);
+  db.exec("BEGIN IMMEDIATE");
+  db.prepare("INSERT INTO owners (id, pid, started_at) VALUES (?, ?, unixepoch())").run(owner, process.pid);
+  const owners = db.prepare("SELECT id, pid FROM owners").all() as { id: string; pid: number }[];
+  const rows = db.prepare(
+    `SELECT *, EXISTS (SELECT 1 FROM settle_jobs WHERE key = reservations.payment AND state <> 'failed') AS settling
+     FROM reservations WHERE owner = ? AND state = 'reserved'`,
+  );
+  const release = db.prepare("UPDATE reservations SET state = 'released' WHERE payment = ?");
+  const adopt = db.prepare("UPDATE reservations SET owner = ? WHERE payment = ?");
+  const forget = db.prepare("DELETE FROM owners WHERE id = ?");
+  const resumable: LeftReservation[] = [];
+  const released: LeftReservation[] = [];
+  for (const { id, pid } of owners) {
+    if (ours.has(id) || lives(pid)) continue;
+    for (const row of rows.all(id) as (Row & { settling: number })[]) {
+      const found = left(row);
+      if (row.settling) adopt.run(owner, paymentKeyText(found.paymentKey));
+      else release.run(paymentKeyText(found.paymentKey));
+      (row.settling ? resumable : released).push(found);
+    }
+    forget.run(id);
+  }
+  db.exec("COMMIT");
+  return { resumable, released };
+}
+
+/** This handle is closed: what it still holds counts as left behind. */
+export function leave(owner: string): void {
+  ours.delete(owner);
+}
