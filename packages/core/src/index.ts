@@ -1,5 +1,6 @@
 export * from "./bytes.ts";
 export { canonicalBytes, parseCanonical } from "./canonical.ts";
+export type { Comparison, EvidenceChecker, EvidenceContext, EvidenceReport } from "./checker.ts";
 export { type Check, type Claim, claims, type Finding, type Ground, grounds } from "./claim.ts";
 export { type Commitment, type Content, type Contents, commit } from "./commit.ts";
 export {
@@ -55,6 +56,7 @@ export {
   fieldPath,
   fieldSalt,
   fields,
+  fromHexList,
   listRoot,
   plain,
   type Roots,
@@ -140,13 +142,16 @@ export {
   openFields,
   parseReceipt,
   type Receipt,
+  type ReceiptSnapshot,
   receiptFormat,
   receiptShape,
 } from "./receipt.ts";
 export { type Registration, readRegistration, registrationType, signRegistration } from "./registration.ts";
 export {
+  choiceSeed,
   deriveSeed,
   type EndpointPath,
+  endpointPaths,
   endpoints,
   type Param,
   type ParsedRequest,

@@ -58,13 +58,16 @@ export const receiptShape = z.strictObject({
   statement: envelopeShape,
   leaves: z.array(hex32).length(fields.length),
   openings: z.array(openingShape).max(65_536 * 3),
+  /** The accepted offer, signed by the gateway: what was bought. Null where its holder keeps the price to himself. */
+  offer: envelopeShape.nullable(),
   /** The gateway's countersignature over the same root, with offer, payment and time of delivery (B8). */
   delivery: envelopeShape.nullable(),
   /** Registrations of the keys that signed, by a registrar in `Trust`. */
   keys: z.array(envelopeShape).max(16),
   evidence: z.array(evidenceShape).max(64),
   inclusion: z.array(inclusionShape).max(65),
-  snapshot: snapshotShape.nullable(),
+  /** Snapshots of one or more monitors: what was searched for refutations, and up to when (A2). */
+  snapshots: z.array(snapshotShape).max(16),
   /** The EIP-712 form for contracts, when somebody asked for it (spec/receipt.md §8). */
   head: z
     .strictObject({ signature: z.string().regex(/^[0-9a-f]{130}$/), signer: address, contract: address })
@@ -74,20 +77,24 @@ export const receiptShape = z.strictObject({
   holder: z.strictObject({ receiptId: hex32, receiptSecret: hex32, clientNonce: hex32 }).nullable(),
 });
 
+/** A monitor's snapshot with the proofs about this receipt in it. */
+export type ReceiptSnapshot = {
+  readonly envelope: Envelope;
+  readonly proofs: { readonly refuted: string; readonly revoked: readonly string[]; readonly evidence: string };
+};
+
 /** A receipt. */
 export type Receipt = {
   readonly format: typeof receiptFormat;
   readonly statement: Envelope;
   readonly leaves: readonly Hex[];
   readonly openings: readonly Opening[];
+  readonly offer: Envelope | null;
   readonly delivery: Envelope | null;
   readonly keys: readonly Envelope[];
   readonly evidence: readonly { readonly envelope: Envelope; readonly blob: string | null }[];
   readonly inclusion: readonly { readonly entry: string; readonly proof: string }[];
-  readonly snapshot: {
-    readonly envelope: Envelope;
-    readonly proofs: { readonly refuted: string; readonly revoked: readonly string[]; readonly evidence: string };
-  } | null;
+  readonly snapshots: readonly ReceiptSnapshot[];
   readonly head: { readonly signature: string; readonly signer: string; readonly contract: string } | null;
   readonly anchors: readonly { readonly network: string; readonly transaction: Hex }[];
   readonly holder: { readonly receiptId: Hex; readonly receiptSecret: Hex; readonly clientNonce: Hex } | null;

@@ -14,6 +14,8 @@ export const endpoints = {
   "/v1/infer": { content: "inputs", task: "tensors" },
 } as const;
 export type EndpointPath = keyof typeof endpoints;
+/** Every endpoint that gives receipts. */
+export const endpointPaths = Object.keys(endpoints) as EndpointPath[];
 
 /** Members that steer the transport or the checking, not the model. */
 const transport = new Set(["model", "stream", "stream_options", "verification", "user"]);
@@ -125,4 +127,14 @@ export function paramsBytes(effective: Readonly<Record<string, Param>>): Uint8Ar
 export function deriveSeed(clientNonce: Uint8Array, requestDigest: Uint8Array, choice: number): number {
   const h = taggedHash("countersign/seed/v1", clientNonce, requestDigest, new Uint8Array([choice >> 8, choice & 255]));
   return new DataView(h.buffer, h.byteOffset).getUint32(0);
+}
+
+/** Seed of choice `i`: the caller's seed plus `i` when he gave one, else derived from his nonce (spec/receipt.md §3.4). */
+export function choiceSeed(
+  asked: number | undefined,
+  clientNonce: Uint8Array,
+  requestDigest: Uint8Array,
+  choice: number,
+): number {
+  return asked === undefined ? deriveSeed(clientNonce, requestDigest, choice) : (asked + choice) % 2 ** 32;
 }

@@ -6,12 +6,12 @@ import type { ErrorCode } from "./errors/table.ts";
 import type { Output, ToolCall } from "./output.ts";
 import { paymentShape } from "./payment.ts";
 import type { Opening } from "./receipt.ts";
-import type { EndpointPath } from "./request.ts";
+import { type EndpointPath, endpointPaths } from "./request.ts";
 import { hex32, name, seconds } from "./shapes.ts";
 
 /** What the gateway hands to a node: `POST /run`, answered by `RunEvent`s as NDJSON. The node believes none of it unchecked. */
 export const jobShape = z.strictObject({
-  path: z.enum(["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/infer"]),
+  path: z.enum(endpointPaths),
   /** Base64 of the body as the client sent it. */
   body: z.string(),
   clientNonce: hex32,

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Hex } from "./bytes.ts";
 import { type Envelope, readStatement, signStatement } from "./envelope.ts";
 import { fields } from "./field.ts";
+import { endpointPaths } from "./request.ts";
 import { hex32, milliseconds, name, network, seconds } from "./shapes.ts";
 import type { Signer } from "./signature.ts";
 
@@ -16,6 +17,8 @@ export const statementShape = z.strictObject({
   network,
   /** Public key of the node that ran it. */
   issuer: hex32,
+  /** The path that was asked: it says how request and answer are read. */
+  endpoint: z.enum(endpointPaths),
   requestTag: hex32,
   requestDigest: hex32,
   model: z.strictObject({ id: name, digest: hex32 }),

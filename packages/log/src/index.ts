@@ -4,6 +4,7 @@ export { type LogReader, type LogSource, openCheckpoint, openReader, type Signed
 export { type ConsistencyClaim, checkConsistency, proveConsistency } from "./consistency.ts";
 export { type Cosigner, cosign, cosignatureMessage } from "./cosignature.ts";
 export { type FollowStep, followLog, requireConsistent } from "./follow.ts";
+export { type FsckFault, type FsckReport, fsckLog } from "./fsck.ts";
 export { checkInclusion, proveInclusion, type ReadNodes } from "./inclusion.ts";
 export {
   checkNote,
@@ -31,6 +32,7 @@ export { checkTlogProof, formatTlogProof, parseTlogProof, type TlogProof, type T
 export { buildSortedSet, type SetKind, type SetLeaf, type SetProof, type SortedSet } from "./sorted-set.ts";
 export { checkSetProof, decodeSetProof, encodeSetProof, type SetCheck } from "./sorted-set-proof.ts";
 export { checkSplitView, type SplitView } from "./split-view.ts";
+export { layOutLog, type StaticLog } from "./static-log.ts";
 export {
   decodeBundle,
   decodeTile,

@@ -34,7 +34,10 @@ export type SettleJob = JobFacts &
 
 /** The durable settle queue: queued → broadcast → included → final, or failed. */
 export type SettleJobs = {
-  /** Adds a job, or finds the one with this key; a failed one is queued again. */
+  /**
+   * Adds a job, or finds the one with this key; a failed one is queued again, but for a refund whose end is not known
+   * (SETTLEMENT_FAILED): it could be paid twice.
+   */
   readonly enqueue: (job: {
     readonly key: string;
     readonly kind: "settle" | "refund";
@@ -49,7 +52,7 @@ export type SettleJobs = {
   readonly sign: (key: string, signed: SignedTransaction) => Promise<void>;
   readonly include: (key: string, at: Inclusion) => Promise<void>;
   readonly finish: (key: string, at: Inclusion) => Promise<void>;
-  /** The block is gone from the chain: back to broadcast. */
+  /** The block is gone from the chain: back to broadcast, or to queued where somebody else's transaction was in it. */
   readonly reopen: (key: string) => Promise<void>;
   /** Another transaction took the nonce: the job is queued anew. */
   readonly requeue: (key: string) => Promise<void>;
@@ -106,7 +109,9 @@ function read(row: Row): SettleJob {
 export function openSettleJobs(db: DatabaseSync, commits: GroupCommit): SettleJobs {
   const add = db.prepare(
     `INSERT INTO settle_jobs (key, kind, sender, plan, state, made_at) VALUES (?, ?, ?, ?, 'queued', ?)
-     ON CONFLICT (key) DO UPDATE SET state = 'queued', code = NULL, why = NULL WHERE state = 'failed'`,
+     ON CONFLICT (key) DO UPDATE
+       SET state = 'queued', code = NULL, why = NULL, nonce = NULL, raw = NULL, hash = NULL, hashes = '[]'
+       WHERE state = 'failed' AND (kind = 'settle' OR code <> 'SETTLEMENT_FAILED')`,
   );
   const byKey = db.prepare("SELECT * FROM settle_jobs WHERE key = ?");
   const open = db.prepare(
@@ -122,7 +127,7 @@ export function openSettleJobs(db: DatabaseSync, commits: GroupCommit): SettleJo
     "UPDATE settle_jobs SET state = ?, tx = ?, block = ?, block_hash = ? WHERE key = ? AND state IN ('queued', 'broadcast', 'included')",
   );
   const reopen = db.prepare(
-    "UPDATE settle_jobs SET state = 'broadcast', tx = NULL WHERE key = ? AND state = 'included'",
+    "UPDATE settle_jobs SET state = iif(raw IS NULL, 'queued', 'broadcast'), tx = NULL WHERE key = ? AND state = 'included'",
   );
   const requeue = db.prepare(
     "UPDATE settle_jobs SET state = 'queued', nonce = NULL WHERE key = ? AND state = 'broadcast'",

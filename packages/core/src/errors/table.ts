@@ -96,6 +96,7 @@ export const errorTable = {
   REWRITE_UNDECLARED: row(502, 1, "What the engine saw is not what the client sent, and no rewrite is declared."),
   REPLAY_INPUT_MISSING: row(422, 2, "The receipt lacks what a re-execution needs."),
   REPLAY_MISMATCH: row(422, 1, "The re-execution gave other tokens than the receipt."),
+  CAPABILITY_UNPROVEN: row(503, 2, "A node claims what nothing signed shows, so it is not offered."),
   NODE_NOT_ATTESTED: row(503, 69, "The node has no attested keys."),
   // receipt, evidence, log
   RECEIPT_MALFORMED: row(422, 2, "The receipt cannot be read."),
@@ -125,6 +126,7 @@ export const errorTable = {
   LOG_SPLIT_VIEW: row(409, 1, "The log shows two histories."),
   LOG_CORRUPT: row(500, 1, "The log's files contradict each other."),
   LOG_LOCKED: row(503, 69, "Another process writes to this log."),
+  LOG_WRITE_FAILED: row(503, 69, "The log could not write to its disk, or is closed; nothing was acknowledged."),
   LOG_ENTRY_TOO_LARGE: row(400, 64, "A log entry is larger than 65,535 bytes."),
   INCLUSION_MISSING: row(422, 2, "The receipt has no proof that it is in the log."),
   INCLUSION_OVERDUE: row(422, 1, "The log promised to include the entry and did not."),

@@ -104,7 +104,8 @@ const integer =
 const bigInteger =
   (low: bigint, high: bigint): Write =>
   (view, at, value) => {
-    const exact = Number.isSafeInteger(value) || (typeof value === "string" && /^(?:0|-?[1-9][0-9]{0,19})$/.test(value));
+    const exact =
+      Number.isSafeInteger(value) || (typeof value === "string" && /^(?:0|-?[1-9][0-9]{0,19})$/.test(value));
     if (!exact) return false;
     const n = BigInt(value as number | string);
     if (n < low || n > high) return false;
@@ -154,7 +155,10 @@ const readers: Readonly<Record<ElementType, (view: DataView, at: number) => Json
 };
 
 /** Writes named tensors in their JSON form; `base64` is exact and compact, `data` is for eyes (64-bit integers as text). */
-export function formatTensors(tensors: NamedTensors, form: "base64" | "data" = "base64"): Readonly<Record<string, Json>> {
+export function formatTensors(
+  tensors: NamedTensors,
+  form: "base64" | "data" = "base64",
+): Readonly<Record<string, Json>> {
   return Object.fromEntries(
     tensors.map(({ name, type, dims, data }): [string, Json] => {
       if (form === "base64") return [name, { type, dims: [...dims], base64: Buffer.from(data).toString("base64") }];

@@ -1,0 +1,129 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { CountersignError } from "@countersign/core";
+
+/** One HTTP request and the way to answer it: what the steps of an inference see of HTTP. */
+export type Exchange = {
+  readonly method: string;
+  /** Without query. */
+  readonly path: string;
+  /** The origin that the caller used, for the 402's resource. */
+  readonly url: string;
+  /** Every value of a header, in order; a header sent twice has two. */
+  readonly headers: (name: string) => readonly string[];
+  readonly headerNames: readonly string[];
+  /** @throws REQUEST_TOO_LARGE, REQUEST_MALFORMED */
+  readonly readBody: (limit: number) => Promise<Uint8Array>;
+  /** Aborted when the caller goes away before the answer's end. */
+  readonly gone: AbortSignal;
+  readonly reply: Reply;
+};
+
+/** The answer's way out. */
+export type Reply = {
+  readonly started: () => boolean;
+  readonly start: (status: number, headers: Readonly<Record<string, string>>) => void;
+  /** Resolves when there is room for more. */
+  readonly write: (data: string | Uint8Array) => Promise<void>;
+  readonly end: (data?: string | Uint8Array) => void;
+  /** Writes what is waiting and cuts the connection: the caller sees that the answer has no end. */
+  readonly cut: () => Promise<void>;
+};
+
+/** Headers that pages of other origins may send and read. */
+export const corsHeaders: Readonly<Record<string, string>> = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-methods": "GET, POST, OPTIONS",
+  "access-control-allow-headers": "*, Authorization",
+  "access-control-expose-headers": "*",
+  "access-control-max-age": "86400",
+};
+
+/** An exchange over Node's own request and response: streaming without a second buffer, and a way to cut. */
+export function openExchange(incoming: IncomingMessage, outgoing: ServerResponse): Exchange {
+  const url = incoming.url ?? "/";
+  const gone = new AbortController();
+  outgoing.once("close", () => {
+    if (!outgoing.writableFinished) gone.abort();
+  });
+  const distinct = new Map<string, string[]>();
+  for (let i = 0; i < incoming.rawHeaders.length; i += 2) {
+    const name = (incoming.rawHeaders[i] as string).toLowerCase();
+    const list = distinct.get(name) ?? [];
+    distinct.set(name, [...list, incoming.rawHeaders[i + 1] as string]);
+  }
+  return {
+    method: incoming.method ?? "GET",
+    path: url.split("?", 1)[0] as string,
+    url: `http://${distinct.get("host")?.[0] ?? "localhost"}${url.split("?", 1)[0]}`,
+    headers: (name) => distinct.get(name.toLowerCase()) ?? [],
+    headerNames: [...distinct.keys()],
+    readBody: (limit) => readBody(incoming, limit),
+    gone: gone.signal,
+    reply: openReply(outgoing),
+  };
+}
+
+function openReply(outgoing: ServerResponse): Reply {
+  return {
+    started: () => outgoing.headersSent,
+    start(status, headers) {
+      outgoing.writeHead(status, { ...corsHeaders, ...headers });
+    },
+    async write(data) {
+      if (outgoing.destroyed || outgoing.write(data)) return;
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          outgoing.off("drain", done);
+          outgoing.off("close", done);
+          resolve();
+        };
+        outgoing.once("drain", done);
+        outgoing.once("close", done);
+      });
+    },
+    end: (data) => {
+      if (data === undefined) outgoing.end();
+      else outgoing.end(data);
+    },
+    cut: () =>
+      new Promise((resolve) => {
+        const destroy = () => {
+          outgoing.destroy();
+          resolve();
+        };
+        if (outgoing.destroyed) resolve();
+        else outgoing.write("", destroy);
+      }),
+  };
+}
+
+async function readBody(incoming: IncomingMessage, limit: number): Promise<Uint8Array> {
+  const tooLarge = () =>
+    new CountersignError("REQUEST_TOO_LARGE", {
+      message: `The body is larger than ${limit} bytes.`,
+      remedy: "Send less, or ask the gateway's operator for a larger limit.",
+    });
+  const encoding = incoming.headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    throw new CountersignError("REQUEST_MALFORMED", {
+      message: `The body is encoded as ${encoding}.`,
+      why: "The bytes received are what is committed; a compressed body would have two.",
+      remedy: "Send the body as it is.",
+    });
+  }
+  if (Number(incoming.headers["content-length"] ?? 0) > limit) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of incoming) {
+      size += (chunk as Buffer).length;
+      if (size > limit) throw tooLarge();
+      chunks.push(chunk as Buffer);
+    }
+  } catch (error) {
+    if (CountersignError.is(error)) throw error;
+    throw new CountersignError("RUN_CANCELLED", { message: "The caller went away before the body's end.", cause: error });
+  }
+  const whole = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+  return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
+}

@@ -1,0 +1,109 @@
+import {
+  CountersignError,
+  type Demand,
+  describePolicy,
+  factsSuffice,
+  type Policy,
+  printPolicy,
+  type Requirement,
+  tighten,
+  ways,
+} from "@countersign/core";
+import type { Order } from "./order.ts";
+import type { Served } from "./catalogue.ts";
+
+/** Whether a deployment can keep what is demanded, and what is then bought. */
+export type Match =
+  | { readonly state: "offerable"; readonly bought: Policy }
+  | { readonly state: "short"; readonly missing: readonly { readonly requirement: Requirement; readonly why: string }[] };
+
+/** What the gateway itself adds to any deployment's guarantee. */
+export type Additions = { readonly logged: boolean };
+
+const plain = (claim: Requirement["claim"], ground: Requirement["ground"]): Requirement => ({ claim, ground, facts: {} });
+
+/** Whether the draw will be provably the client's: he drew the nonce, or nothing is drawn (protocol-review A4). */
+const drawsForClient = (order: Pick<Order, "clientNonce" | "request" | "path">): boolean =>
+  order.clientNonce !== undefined ||
+  order.path === "/v1/embeddings" ||
+  order.path === "/v1/infer" ||
+  order.request.value.temperature === 0;
+
+/** Facts that a finding about this deployment will carry although its guarantee doesn't name them. */
+function factsOf({ claim, ground, facts }: Requirement, { deployment, operator }: Served): Requirement["facts"] {
+  if (ground !== "signature") return facts;
+  return {
+    scope: deployment.scope,
+    operator: operator.replace(/[^A-Za-z0-9._-]/g, "-"),
+    ...(claim === "model" && { digest: deployment.model.digest }),
+    ...facts,
+  };
+}
+
+/**
+ * Finds a way to meet the demand with this deployment: some way all of whose requirements are delivered by one of its
+ * guarantees and by what the gateway adds.
+ */
+export function matchGuarantee(
+  demand: Demand,
+  served: Served,
+  order: Pick<Order, "clientNonce" | "request" | "path">,
+  additions: Additions,
+): Match {
+  const added: Requirement[] = [plain("payment", "signature")];
+  if (additions.logged) added.push(plain("logged", "log"));
+  if (drawsForClient(order)) added.push(plain("sampling", "signature"));
+  let best: Extract<Match, { state: "short" }> | undefined;
+  for (const guarantee of served.guarantees) {
+    for (const way of ways(demand.policy)) {
+      const missing = way.flatMap((requirement) => {
+        const why = whyMissing(requirement, guarantee, served, added, demand);
+        return why === undefined ? [] : [{ requirement, why }];
+      });
+      if (missing.length === 0) {
+        const extra = way.filter((r) => added.some((a) => a.claim === r.claim && a.ground === r.ground));
+        return { state: "offerable", bought: tighten(guarantee, ...extra) };
+      }
+      if (best === undefined || missing.length < best.missing.length) best = { state: "short", missing };
+    }
+  }
+  return best ?? { state: "short", missing: [] };
+}
+
+function whyMissing(
+  requirement: Requirement,
+  guarantee: Policy,
+  served: Served,
+  added: readonly Requirement[],
+  demand: Demand,
+): string | undefined {
+  const same = (d: Requirement) => d.claim === requirement.claim && d.ground === requirement.ground;
+  const delivers = (d: Requirement) => same(d) && factsSuffice(factsOf(d, served), requirement.facts);
+  // A guarantee with alternatives promises only what all of them hold.
+  const kept = added.some(delivers) || ways(guarantee).every((way) => way.some(delivers));
+  const late = requirement.ground === "reexecution" || requirement.ground === "sampled";
+  if (kept && late && demand.release === "met") {
+    return "it arrives after the answer; ask with release=signed or release=live";
+  }
+  if (kept) return undefined;
+  if (ways(guarantee).flat().some(same)) return "it is offered with other facts";
+  if (requirement.claim === "sampling") return "draw the nonce yourself (X-Countersign-Nonce)";
+  return "no deployment of this model delivers it";
+}
+
+/** The refusal when no deployment can keep the demand: it names what is missing, before anybody pays (O6). */
+export function notOffered(
+  model: string,
+  shortest: Extract<Match, { state: "short" }>,
+  served: readonly Served[],
+): CountersignError {
+  const missing = shortest.missing.map(({ requirement, why }) => ({ requirement: printPolicy(requirement), why }));
+  const offered = [...new Set(served.flatMap((s) => s.guarantees.map(describePolicy)))];
+  return new CountersignError("ASSURANCE_NOT_OFFERED", {
+    message: `No deployment of ${model} can meet the demanded policy; nothing was charged.`,
+    why: `Missing: ${missing.map((m) => `${m.requirement} (${m.why})`).join("; ")}.`,
+    remedy: `What is offered for this model: ${offered.join(", ")}.`,
+    param: "verification",
+    facts: { missing, offered },
+  });
+}

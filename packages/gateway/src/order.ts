@@ -1,0 +1,148 @@
+import {
+  CountersignError,
+  type Demand,
+  demandBytes,
+  type EndpointPath,
+  type Hex,
+  masksOf,
+  type ParsedRequest,
+  parseRequest,
+  presets,
+  readDemand,
+  requestDigest,
+  toHex,
+  fromHex,
+} from "@countersign/core";
+import type { Exchange } from "./exchange.ts";
+import { renderers } from "./render/renderers.ts";
+
+/** A request as the gateway understood it: everything that decides what is offered. */
+export type Order = {
+  readonly path: EndpointPath;
+  readonly body: Uint8Array;
+  readonly request: ParsedRequest;
+  readonly demand: Demand;
+  /** Whether the answer goes out as events. */
+  readonly stream: boolean;
+  /** The nonce that the client drew, or undefined. */
+  readonly clientNonce: Hex | undefined;
+  readonly synthetic: boolean;
+};
+
+/** The policy of these endpoints when nobody says one (spec/policy.md §5); offer and receipt say "default". */
+export const defaultPolicy = presets.signature;
+
+// A digest that the caller sends and we would sign is the caller's word under our key (silent failures R7).
+const digestHeader = /^(?:x-.*(?:hash|digest)|content-digest|repr-digest|digest)$/;
+
+/** Refuses headers in which a caller says what a digest is. @throws CALLER_DIGEST_REFUSED */
+export function refuseCallerDigests(names: readonly string[]): void {
+  const found = names.find((name) => digestHeader.test(name));
+  if (found === undefined) return;
+  throw new CountersignError("CALLER_DIGEST_REFUSED", {
+    message: `The header ${found} claims a digest.`,
+    why: "Whoever signs a digest computes it from the bytes; a digest that is only repeated proves nothing.",
+    remedy: "Leave the header out.",
+    param: found,
+  });
+}
+
+/** Refuses ways to settle that this gateway does not have: an unknown one must not become the default one (R1). */
+export function refuseSettlementModes(values: readonly string[]): void {
+  const unknown = values.length > 1 ? values.join(", ") : values.find((value) => value !== "private");
+  if (unknown === undefined) return;
+  throw new CountersignError("SETTLEMENT_MODE_UNKNOWN", {
+    message: `"${unknown}" is not a way to publish a receipt that this gateway has.`,
+    remedy: 'Leave the header out, or say "private": a salted leaf in the log.',
+    param: "X-Settlement-Type",
+  });
+}
+
+/** Reads what the caller asks for. @throws REQUEST_*, POLICY_*, LEVEL_UNKNOWN, DEADLINE_PASSED, PARAMETER_NOT_SUPPORTED */
+export function readOrder(exchange: Exchange, path: EndpointPath, body: Uint8Array, now: number): Order {
+  const request = parseRequest(path, body);
+  const demand = readDemand(
+    { body: request.value.verification, headers: exchange.headers("x-verification"), suffix: request.suffix },
+    defaultPolicy,
+    Math.floor(now / 1000),
+  );
+  // The public log counts demanded levels in four masks: what cannot be counted is refused here, not after the run.
+  masksOf(demand.policy);
+  return {
+    path,
+    body,
+    request,
+    demand,
+    stream: readStream(request),
+    clientNonce: readNonce(exchange.headers("x-countersign-nonce")),
+    synthetic: readSynthetic(exchange.headers("x-countersign-synthetic")),
+  };
+}
+
+function readStream({ path, value }: ParsedRequest): boolean {
+  const invalid = (param: string, message: string): never => {
+    throw new CountersignError("REQUEST_FIELD_INVALID", { message, param });
+  };
+  const { stream, stream_options: options } = value;
+  if (stream !== undefined && stream !== null && typeof stream !== "boolean") {
+    invalid("stream", "`stream` must be true or false.");
+  }
+  if (options !== undefined && options !== null) {
+    if (typeof options !== "object" || Array.isArray(options)) invalid("stream_options", "It must be an object.");
+    const unknown = Object.entries(options as object).find(
+      ([name, wanted]) => name !== "include_usage" && !(name === "include_obfuscation" && wanted === false),
+    );
+    if (unknown) {
+      throw new CountersignError("PARAMETER_NOT_SUPPORTED", {
+        message: `\`stream_options.${unknown[0]}\` is not supported.`,
+        param: "stream_options",
+      });
+    }
+  }
+  if (stream !== true) return false;
+  if (renderers[path].stream) return true;
+  throw new CountersignError("PARAMETER_NOT_SUPPORTED", {
+    message: `${path} answers as a whole; it cannot stream.`,
+    param: "stream",
+  });
+}
+
+function readNonce(values: readonly string[]): Hex | undefined {
+  const [value] = values;
+  if (value === undefined) return undefined;
+  if (values.length > 1 || !/^[0-9a-f]{64}$/.test(value)) {
+    throw new CountersignError("REQUEST_FIELD_INVALID", {
+      message: "X-Countersign-Nonce must be one value of 64 lowercase hexadecimal digits.",
+      param: "X-Countersign-Nonce",
+    });
+  }
+  if (/^0+$/.test(value)) {
+    throw new CountersignError("PLACEHOLDER_VALUE", {
+      message: "The client nonce is all zeros.",
+      remedy: "Draw 32 random bytes for each request.",
+      param: "X-Countersign-Nonce",
+    });
+  }
+  return value;
+}
+
+function readSynthetic(values: readonly string[]): boolean {
+  if (values.length === 0) return false;
+  if (values.length === 1 && values[0] === "1") return true;
+  throw new CountersignError("REQUEST_FIELD_INVALID", {
+    message: "X-Countersign-Synthetic takes the value 1.",
+    param: "X-Countersign-Synthetic",
+  });
+}
+
+/** Digest of an order under a nonce: what offer, payment and statement commit to. */
+export const digestOf = (order: Pick<Order, "path" | "demand" | "body">, clientNonce: Hex): Hex =>
+  toHex(
+    requestDigest({
+      clientNonce: fromHex(clientNonce),
+      method: "POST",
+      path: order.path,
+      policy: demandBytes(order.demand),
+      body: order.body,
+    }),
+  );

@@ -1,0 +1,5 @@
+import { hash } from "node:crypto";
+import type { Sha256 } from "../tree.ts";
+
+/** SHA-256 by the native library: the same bytes as core's, several times as fast. */
+export const nativeSha256: Sha256 = (bytes) => hash("sha256", bytes, "buffer");

@@ -1,0 +1,118 @@
+import { CountersignError, type EndpointPath, type JsonObject, parseJson } from "@countersign/core";
+import { errorOf, isObject, readParts } from "./http.ts";
+
+/** One event of a stream: its object, or the closing `[DONE]`. */
+export type Frame = {
+  /** Name of the event, where the endpoint names its events. */
+  readonly event: string | undefined;
+  readonly value: JsonObject | "done";
+};
+
+const malformed = (why: string, cause?: unknown) =>
+  new CountersignError("STREAM_MALFORMED", { message: "The stream holds something that is not an event.", why, cause });
+const truncated = (why: string) =>
+  new CountersignError("STREAM_TRUNCATED", { message: "The stream ended before its signed end.", why });
+
+/** Longest event that is read, in UTF-16 units: a receipt with its openings is far below. */
+const longestEvent = 16 << 20;
+
+/**
+ * Splits a byte stream into events, refusing everything that two readers could read differently: carriage returns,
+ * unknown fields, invalid UTF-8, ambiguous JSON. Comments are dropped.
+ */
+export class FrameReader {
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  #rest = "";
+
+  feed(bytes: Uint8Array): Frame[] {
+    let text: string;
+    try {
+      text = this.#decoder.decode(bytes, { stream: true });
+    } catch (cause) {
+      throw malformed("It is not UTF-8.", cause);
+    }
+    // Some readers end a line at a lone carriage return: an event could hide behind it.
+    if (text.includes("\r")) throw malformed("It holds a carriage return.");
+    const events = (this.#rest + text).split("\n\n");
+    this.#rest = events.pop() as string;
+    if (this.#rest.length > longestEvent) throw malformed("An event is too long.");
+    return events.flatMap(readEvent);
+  }
+
+  /** @throws STREAM_TRUNCATED when the last event is cut off */
+  end(): void {
+    if (this.#rest.trim() !== "") throw truncated("The last event is cut off.");
+  }
+}
+
+function readEvent(text: string): Frame[] {
+  let event: string | undefined;
+  const data: string[] = [];
+  for (const line of text.split("\n")) {
+    if (line === "" || line.startsWith(":")) continue;
+    const [, name, value = ""] = /^(data|event): ?(.*)$/s.exec(line) ?? [];
+    if (name === "data") data.push(value);
+    else if (name === "event" && event === undefined) event = value;
+    else throw malformed(`A line is neither data, event nor comment: ${JSON.stringify(line.slice(0, 80))}.`);
+  }
+  if (data.length === 0) {
+    if (event !== undefined) throw malformed("An event has no data.");
+    return [];
+  }
+  if (data.length > 1) throw malformed("An event has several data lines.");
+  if (data[0] === "[DONE]") return [{ event, value: "done" }];
+  try {
+    const value = parseJson(data[0] as string);
+    if (isObject(value)) return [{ event, value }];
+  } catch (cause) {
+    throw malformed("An event's data is not JSON with one reading.", cause);
+  }
+  throw malformed("An event's data is not an object.");
+}
+
+const finals = ["response.completed", "response.incomplete"];
+
+/** The `countersign` member of an event, on the one event that may carry it. */
+export function signedPart(path: EndpointPath, value: JsonObject): JsonObject | undefined {
+  const holder =
+    path !== "/v1/responses" ? value : finals.includes(String(value.type)) && isObject(value.response) ? value.response : {};
+  return isObject(holder.countersign) ? holder.countersign : undefined;
+}
+
+/**
+ * The events of an answer, up to its signed end.
+ *
+ * @throws the typed error of an error event; STREAM_MALFORMED for anything after the signed event but `[DONE]`;
+ * STREAM_TRUNCATED when the signed event, or `[DONE]` where the endpoint has it, does not come
+ */
+export async function* readFrames(path: EndpointPath, response: Response): AsyncGenerator<Frame> {
+  const reader = new FrameReader();
+  let signed = false;
+  let done = false;
+  for await (const bytes of readParts(response)) {
+    for (const frame of reader.feed(bytes)) {
+      if (done) throw malformed("Something follows the end of the stream.");
+      if (frame.value === "done") {
+        if (!signed) throw truncated("`[DONE]` came without a signed event before it.");
+        done = true;
+      } else {
+        if (isObject(frame.value.error) && frame.value.type === undefined) throw errorOf(frame.value.error, response.status);
+        if (frame.value.type === "error" || frame.value.type === "response.failed") throw errorOf(failureOf(frame.value), response.status);
+        if (signed) throw malformed("An event follows the signed one.");
+        if (frame.event !== undefined && frame.event !== frame.value.type) throw malformed("An event's name is not its type.");
+        signed = signedPart(path, frame.value) !== undefined;
+      }
+      yield frame;
+    }
+  }
+  reader.end();
+  if (!signed) throw truncated("No event carries the receipt.");
+  if (!done && path !== "/v1/responses") throw truncated("`[DONE]` did not come.");
+}
+
+const failureOf = (value: JsonObject): unknown =>
+  isObject(value.response) ? value.response.error : isObject(value.error) ? value.error : value;
+
+/** An event as text, the way it is handed on. */
+export const writeFrame = ({ event, value }: Frame): string =>
+  `${event === undefined ? "" : `event: ${event}\n`}data: ${value === "done" ? "[DONE]" : JSON.stringify(value)}\n\n`;

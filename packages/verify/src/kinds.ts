@@ -1,0 +1,5 @@
+import type { EvidenceChecker } from "@countersign/core";
+import { checkSignature } from "@countersign/evidence-signature";
+
+/** The evidence kinds that this verifier knows. A new kind is one new package and one line here. */
+export const kinds: readonly EvidenceChecker[] = [{ kind: "signature", check: checkSignature }];
