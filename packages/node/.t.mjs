@@ -1,2 +1,2 @@
-import {toPlanes} from "./src/models/image.ts";import {detectionModel} from "./src/models/ocr-detection.ts";
-const im={width:2000,height:1500,rgb:new Uint8Array(2000*1500*3).fill(200)};for(let i=0;i<3;i++){const t=performance.now();toPlanes(im,960,736,960,{mean:[0,0,0],deviation:[1,1,1]});console.log(performance.now()-t)}
+import {injectionGuard,jailbreakGuard,maliceGuard} from "./src/models/guard.ts";
+for(const g of [injectionGuard,jailbreakGuard,maliceGuard]){const w=await g.readWeights();const bi=[...w.terms.keys()].filter(k=>k.includes(" "));console.log(bi.length,bi.slice(0,8),["ignore all","all previous","previous instructions","what is","you are","how long","please summarise","forget everything"].map(k=>w.terms.has(k)))}

@@ -28,13 +28,13 @@ import {
   signRegistration,
   signRun,
   signSnapshot,
-  tokensBytes,
+  type Trust,
   toBase64Url,
   toHex,
-  type Trust,
+  tokensBytes,
   utf8,
 } from "@countersign/core";
-import { ed25519Signer } from "@countersign/core/node";
+import { ed25519Signer, nodeSuite } from "@countersign/core/node";
 import {
   buildSortedSet,
   cosign,
@@ -49,7 +49,6 @@ import {
   signNote,
   verifierKey,
 } from "@countersign/log";
-import { nodeSuite } from "@countersign/core/node";
 
 const signer = (n: number) => ed25519Signer(new Uint8Array(32).fill(n));
 const digest = (n: number) => n.toString(16).padStart(2, "0").repeat(32);
@@ -241,7 +240,11 @@ export async function makeWorld(args: {
   });
   const reader = openReader({ fetchTile: log.fetchTile, log: logged, suite: nodeSuite });
   const { hashLeaf } = await import("@countersign/log");
-  const inclusion = await reader.inclusion({ origin, size: log.size, root: log.root }, index, hashLeaf(encodeEntry(entry)));
+  const inclusion = await reader.inclusion(
+    { origin, size: log.size, root: log.root },
+    index,
+    hashLeaf(encodeEntry(entry)),
+  );
   const none = buildSortedSet({ keys: [] });
   const noneMap = buildSortedSet({ entries: [] });
   const proof = (about: string, set: typeof none) => toBase64Url(encodeSetProof(set.prove(Buffer.from(about, "hex"))));
@@ -326,9 +329,7 @@ export async function makeWorld(args: {
     gateways: [],
     logs: [formatVkey(logged)],
     witnesses: `${[
-      ...witnesses.map(
-        (w, i) => `witness w${i} ${formatVkey(verifierKey(w.name, "cosignature", w.signer.publicKey))}`,
-      ),
+      ...witnesses.map((w, i) => `witness w${i} ${formatVkey(verifierKey(w.name, "cosignature", w.signer.publicKey))}`),
       "group both all w0 w1",
       "quorum both",
     ].join("\n")}\n`,

@@ -23,9 +23,11 @@ type Held = { readonly bytes: Uint8Array; readonly shown: string };
 const holdText = (text: string): Held | undefined => (text === "" ? undefined : { bytes: utf8(text), shown: text });
 
 /** One input that takes a file or text. */
-function inputBox(id: string, label: string, hint: string, rows: number, onChange: () => void) {
-  const area = h("textarea", { id, rows, spellcheck: "false", autocomplete: "off", "aria-describedby": `${id}-hint` });
-  const file = h("input", { type: "file", id: `${id}-file`, class: "file", "aria-label": `${label}: choose a file` });
+function inputBox(id: string, label: string, hint: string, rows: number, onChange: () => void, placeholder = "") {
+  const area = h("textarea", { id, rows, spellcheck: "false", autocomplete: "off", placeholder, "aria-describedby": `${id}-hint` });
+  const file = h("input", { type: "file", id: `${id}-file`, class: "file", tabindex: -1, "aria-label": `${label}: file` });
+  const choose = h("button", { type: "button", class: "small" }, "Choose a file");
+  choose.addEventListener("click", () => file.click());
   const note = h("p", { class: "hint", id: `${id}-hint` }, hint);
   let held: Held | undefined;
   const set = (bytes: Uint8Array) => {
@@ -47,7 +49,7 @@ function inputBox(id: string, label: string, hint: string, rows: number, onChang
     element: h(
       "div",
       { class: "box" },
-      h("div", { class: "box-head" }, h("label", { for: id }, label), file),
+      h("div", { class: "box-head" }, h("label", { for: id }, label), choose, file),
       area,
       note,
     ),

@@ -38,7 +38,7 @@ function viewEntry({ index, entry }: FeedEntry): HTMLElement {
   const hour = new Date(entry.hour * 3_600_000).toISOString();
   return h(
     "li",
-    { class: `entry ${entry.kind}`, "data-index": index },
+    { class: `entry kind-${entry.kind}`, "data-index": index },
     h(
       "p",
       { class: "entry-head" },

@@ -13,6 +13,7 @@ export { readAuthorizationState, readBalance, readToken } from "./chain/read.ts"
 export { openRpc, type Rpc, RpcRefusal } from "./chain/rpc.ts";
 export { generatePrivateKey, openWallet, type Transaction, type Wallet } from "./chain/wallet.ts";
 export { artifacts } from "./contracts/artifacts.ts";
+export { type Facilitator, facilitatorRoutes, openFacilitator, type VerifyResult } from "./facilitator.ts";
 export { type Head, headDigest, headShape, headStruct } from "./head.ts";
 export {
   authorizationLife,

@@ -1,16 +1,6 @@
 // The stock x402 client pays a small server that is built on this package alone.
 import { createServer, type Server } from "node:http";
-import {
-  CountersignError,
-  concat,
-  parseJson,
-  requestDigest,
-  sha256,
-  toBase64,
-  toEnvelope,
-  toHex,
-  utf8,
-} from "@countersign/core";
+import { CountersignError, concat, requestDigest, sha256, toEnvelope, toHex, utf8 } from "@countersign/core";
 import { ed25519Signer, nodeSuite } from "@countersign/core/node";
 import { openStore, type Store } from "@countersign/store";
 import { ExactEvmScheme } from "@x402/evm/exact/client";
@@ -28,7 +18,7 @@ import { openSettleQueue, type SettleQueue } from "./settle/queue.ts";
 import { checkFunds } from "./x402/funds.ts";
 import type { Recover } from "./x402/recover-native.ts";
 import { checkPayment, loadOffer, offerOf } from "./x402/verify-payment.ts";
-import { decodePayment, encodeRequired, encodeSettlement, parseRequirements, paymentHeaderOf } from "./x402/wire.ts";
+import { decodePayment, encodeRequired, encodeSettlement, paymentHeaderOf } from "./x402/wire.ts";
 
 let anvil: Anvil;
 let deployment: Deployment;
@@ -39,7 +29,6 @@ let server: Server;
 let base: string;
 let facilitator: Facilitator;
 let runs = 0;
-let lastPayment: string | undefined;
 const faucet = openWallet(generatePrivateKey());
 const payTo = openWallet(generatePrivateKey()).address;
 const gateway = ed25519Signer(new Uint8Array(32).fill(9));
@@ -89,7 +78,6 @@ async function serve(request: Request): Promise<Response> {
       headers: { "payment-required": required, "cache-control": "no-store" },
     });
   }
-  lastPayment = header;
   const payload = decodePayment(header);
   const { offer, stored } = await loadOffer(offerOf(payload), {
     offers: store.offers,
@@ -183,25 +171,7 @@ test("the stock client pays, gets its answer and the settlement", async () => {
   expect(await readBalance(anvil.rpc, deployment.token.address, address)).toBe(998_990n);
 });
 
-test("one payment sent five times at once runs once (P1)", async () => {
-  const { ask } = await stockClient();
-  await ask(`${base}/ask`, { method: "POST", body });
-  // The next payment is caught before it arrives, and sent by hand.
-  const real = globalThis.fetch;
-  const { ask: once } = await stockClient();
-  expect((await once(`${base}/ask`, { method: "POST", body })).status).toBe(200);
-  const used = lastPayment as string;
-  const before = runs;
-  const again = await Promise.all(
-    [1, 2, 3, 4, 5].map(() => real(`${base}/ask`, { method: "POST", body, headers: { "payment-signature": used } })),
-  );
-  expect(again.map((r) => r.status)).toEqual([409, 409, 409, 409, 409]);
-  expect(runs).toBe(before);
-});
-
-test("a fresh payment sent five times at once gives one answer and four refusals (P1)", async () => {
-  const { address } = await stockClient();
-  expect(address).toMatch(/^0x/);
+test("one payment sent five times at once gives one answer and four refusals, and is worth nothing for another request (P1, P5)", async () => {
   let captured: string | undefined;
   const key = generatePrivateKey();
   const account = privateKeyToAccount(`0x${key}`);
@@ -291,6 +261,4 @@ test("the facilitator verifies, settles, refuses, and is not for strangers", asy
     errorReason: "PAYMENT_REPLAYED",
     transaction: "",
   });
-  expect(parseRequirements(requirements).payTo).toBe(payTo);
-  expect(toBase64(utf8(JSON.stringify(parseJson("{}"))))).toBe("e30=");
 });

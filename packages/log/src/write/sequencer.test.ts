@@ -29,15 +29,17 @@ const origin = "log.example/test";
 const signer = ed25519Signer(new Uint8Array(32).fill(7));
 const log = verifierKey(origin, "note", signer.publicKey);
 const suite = nodeSuite;
+// Where a flush costs nothing, hundreds of restarts fit into a test.
+const place = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 let dir: string;
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "countersign-log-"));
+  dir = mkdtempSync(join(place, "countersign-log-"));
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 const open = (more: Partial<OpenLogOptions> = {}) =>
   openLog({ dir, origin, signer, suite, order: "arrival", flushEvery: 0, ...more });
-const entry = (i: number) => utf8(`entry ${i} ${"x".repeat(i % 50)}`);
+const entry = (i: number) => utf8(`entry ${i} ${"x".repeat(i < 8 ? 0 : i % 50)}`);
 const appendAll = async (writer: Awaited<ReturnType<typeof open>>, from: number, to: number) => {
   const appended = await Promise.all(Array.from({ length: to - from }, (_, i) => writer.append(entry(from + i))));
   return appended;
@@ -208,9 +210,9 @@ describe("recovery", () => {
   it("survives a cut at every byte of its WAL: nothing below the cut is lost, and no root is contradicted", async () => {
     const writer = await open();
     const sizes: [number, number][] = [];
-    for (let i = 0; i < 6; i++) {
-      await appendAll(writer, i * 3, i * 3 + 3);
-      sizes.push([readFileSync(walFile()).length, i * 3 + 3]);
+    for (let i = 0; i < 4; i++) {
+      await appendAll(writer, i * 2, i * 2 + 2);
+      sizes.push([readFileSync(walFile()).length, i * 2 + 2]);
     }
     await writer.close();
     const whole = join(dir, "..", `${dir.split("/").at(-1)}-whole`);
@@ -233,7 +235,7 @@ describe("recovery", () => {
           expect(await fsck()).toEqual([]);
         }
         // With the checkpoint there, a WAL that lacks what it covers is refused.
-        if (durable === 18) continue;
+        if (durable === 8) continue;
         rmSync(dir, { recursive: true });
         cpSync(whole, dir, { recursive: true });
         truncateSync(walFile(), cut);

@@ -327,7 +327,6 @@ class Sequencer {
   private pause(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
-      timer.unref();
       this.wake = () => {
         clearTimeout(timer);
         resolve();

@@ -114,7 +114,7 @@ async function hasDigest(path: string, source: WeightsSource, { onProgress, sign
     done += (chunk as Buffer).length;
     onProgress?.(done, source.bytes, "check");
   }
-  return true;
+  return hash.digest("hex") === source.sha256;
 }
 
 /** Gives a complete partial file its name, or deletes it. */

@@ -11,12 +11,15 @@ export type Recover = (digest: Uint8Array, signature: string) => string;
  * The package falls back to slow JavaScript without a word where it has no binary; its `bindings` entry does not, so a
  * server that asks for native recovery either gets it or does not start (silent failures X7).
  *
+ * @param load how the binding is found
  * @throws NATIVE_MODULE_MISSING
  */
-export function loadNativeRecover(): Recover {
-  let native: typeof Secp256k1;
+export function loadNativeRecover(
+  load: () => unknown = () => createRequire(import.meta.url)("secp256k1/bindings.js"),
+): Recover {
+  let native: Pick<typeof Secp256k1, "ecdsaRecover">;
   try {
-    native = createRequire(import.meta.url)("secp256k1/bindings.js") as typeof Secp256k1;
+    native = load() as typeof Secp256k1;
   } catch (cause) {
     throw new CountersignError("NATIVE_MODULE_MISSING", {
       message: "The native secp256k1 library did not load.",

@@ -249,6 +249,13 @@ test("native recovery gives what core gives, or refuses what core refuses", asyn
   );
 });
 
+test("native recovery that does not load is an error, not a slow stand-in (X7)", async () => {
+  const hidden = () => {
+    throw new Error("no native build was found");
+  };
+  expect(await code(() => loadNativeRecover(hidden))).toBe("NATIVE_MODULE_MISSING");
+});
+
 describe("the stored offer", () => {
   const suite = portableSuite;
   test("is found by digest and its signature checked again (O5)", async () => {

@@ -1,0 +1,105 @@
+import {
+  canonicalBytes,
+  commit,
+  type Envelope,
+  fromHex,
+  leafBytes,
+  modelLeafShape,
+  offerLeafShape,
+  outputElements,
+  paramsBytes,
+  profileLeafShape,
+  type RunEvent,
+  resultLeafShape,
+  type Signer,
+  type Statement,
+  signRun,
+  toHex,
+} from "@countersign/core";
+import type { CheckedJob } from "./check-job.ts";
+import type { Execution } from "./execution.ts";
+
+/** What sealing needs besides the run. */
+export type SealContext = {
+  readonly signer: Signer;
+  readonly keys: readonly Envelope[];
+  readonly now: () => number;
+  /** Bytes from the system's randomness. */
+  readonly random: (length: number) => Uint8Array;
+};
+
+/**
+ * Commits to a run and signs it: sixteen salted leaves, one root, one statement (spec/receipt.md §3, §4).
+ *
+ * The receipt secret is drawn here, given to the gateway for the payer, and kept nowhere.
+ */
+export function sealRun(
+  checked: CheckedJob,
+  execution: Execution,
+  context: SealContext,
+): Extract<RunEvent, { readonly type: "done" }> {
+  const { job, request, served, offer } = checked;
+  const { deployment } = served;
+  const receiptSecret = context.random(32);
+  const { roots, leaves, openings } = commit(
+    {
+      ...request.contents,
+      forwarded: execution.forwarded,
+      modelInput: execution.modelInput,
+      params: paramsBytes({ ...execution.defaults, ...request.params }),
+      clientNonce: fromHex(job.clientNonce),
+      policy: checked.policy,
+      offer: leafBytes(offerLeafShape, { offer: checked.offerDigest, terms: null, step: 0, links: [] }),
+      payment: job.payment === null ? undefined : canonicalBytes(job.payment),
+      promptVersion: undefined,
+      model: leafBytes(modelLeafShape, {
+        requested: request.model,
+        manifest: deployment.model.digest,
+        deployment: { id: deployment.id, version: deployment.version },
+        served: execution.served,
+        substitutedFrom: execution.substitutedFrom,
+      }),
+      profile: leafBytes(profileLeafShape, execution.profile),
+      output: outputElements(execution.outputs),
+      result: leafBytes(resultLeafShape, {
+        usage: execution.result.usage,
+        finish: [...execution.result.finish],
+        timings: execution.result.timings,
+      }),
+    },
+    () => receiptSecret,
+  );
+  const statement: Statement = {
+    suite: "countersign/receipt/v1",
+    network: offer.network,
+    issuer: toHex(context.signer.publicKey),
+    requestTag: checked.requestTag,
+    requestDigest: toHex(checked.requestDigest),
+    model: deployment.model,
+    deployment: { id: deployment.id, version: deployment.version },
+    scope: deployment.scope,
+    policy: {
+      demanded: job.demand.require,
+      bought: offer.guarantee,
+      release: job.demand.release,
+      deadline: job.demand.deadline,
+      source: job.demand.source,
+    },
+    rewrites: [...new Set(execution.rewrites)].sort(),
+    ownerSalted: [],
+    outcome: "complete",
+    nonceSource: job.nonceSource,
+    issuedAt: context.now(),
+    log: job.log,
+    labels: [...new Set([...job.labels, ...deployment.labels])].sort(),
+  };
+  return {
+    type: "done",
+    statement: signRun(roots.receiptRoot, statement, context.signer),
+    leaves,
+    openings,
+    receiptSecret: toHex(receiptSecret),
+    result: execution.result,
+    keys: context.keys,
+  };
+}
