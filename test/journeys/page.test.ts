@@ -112,10 +112,17 @@ describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
 
   async function shoot(page: Page, name: string): Promise<void> {
     const shots = process.env.PAGE_SHOTS;
-    if (shots) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+    if (!shots) return;
+    await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+    for (const id of ["verdict", "detail"]) {
+      const part = page.locator(`#${id}`);
+      if (await part.isVisible()) await part.screenshot({ path: join(shots, `${name}-${id}.png`) });
+    }
   }
 
-  const outcome = (page: Page) => page.locator("#verdict [data-outcome]").getAttribute("data-outcome");
+  // Files are read asynchronously, so the outcome is waited for; a wrong one times out.
+  const outcome = (page: Page, expected: string) =>
+    page.locator(`#verdict [data-outcome="${expected}"]`).waitFor({ timeout: 10_000 });
 
   async function put(page: Page, id: string, text: string): Promise<void> {
     await page.locator(`#${id}-file`).setInputFiles({ name: "anything", mimeType: "", buffer: Buffer.from(text) });
@@ -132,7 +139,7 @@ describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
     expect(await page.getByLabel("Allow development trust").isChecked()).toBe(false);
     await shoot(page, "empty");
     await put(page, "receipt", world.answer);
-    expect(await outcome(page)).toBe("unmet");
+    await outcome(page, "unmet");
     const unproven = (await page.locator(".side.unproven").textContent()) ?? "";
     for (const claim of ["Issuer", "Request", "Prompt", "Model", "Execution", "Output", "Logged"]) {
       expect(unproven).toContain(claim);
@@ -148,10 +155,10 @@ describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
     await put(page, "receipt", world.answer);
     await put(page, "request", world.request);
     await believe(page, false);
-    expect(await outcome(page)).toBe("unmet");
+    await outcome(page, "unmet");
     expect(await page.locator("#verdict").textContent()).not.toContain("Every demand");
     await page.getByLabel("Allow development trust").check();
-    expect(await outcome(page)).toBe("met");
+    await outcome(page, "met");
     expect(await page.locator(".tape").textContent()).toContain("Development");
     expect(await page.locator("#verdict").textContent()).toContain("Final");
     expect(await page.locator(".side.unproven").textContent()).toContain("Execution");
@@ -169,10 +176,10 @@ describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
     await believe(page, true);
     await page.getByLabel("Policy that you demand").fill("zkml");
     await page.getByLabel("Policy that you demand").blur();
-    expect(await outcome(page)).toBe("unmet");
+    await outcome(page, "unmet");
     await page.getByLabel("Policy that you demand").fill("no such level");
     await page.getByLabel("Policy that you demand").blur();
-    expect(await outcome(page)).toBe("error");
+    await outcome(page, "error");
     expect(await page.locator("#detail").textContent()).toBe("");
     await page.close();
   });
@@ -180,11 +187,11 @@ describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
   it("refutes an altered answer, even when nobody is believed", async () => {
     const page = await open();
     await put(page, "receipt", world.answer.replace("Reykjavík.", "Oslo."));
-    expect(await outcome(page)).toBe("refuted");
+    await outcome(page, "refuted");
     expect(await page.locator(".check.failed").first().textContent()).toContain("OUTPUT_MISMATCH");
     await shoot(page, "refuted");
     await put(page, "output", world.answer);
-    expect(await outcome(page)).toBe("unmet");
+    await outcome(page, "unmet");
     await page.close();
   });
 
@@ -198,7 +205,7 @@ describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
     expect(await page.locator(".models > .model").first().textContent()).toContain(markup);
     const forged = { ...world.receipt, format: `countersign/receipt/v1${markup}` };
     await put(page, "receipt", JSON.stringify(forged));
-    expect(await outcome(page)).not.toBe("met");
+    await outcome(page, "unmet");
     expect(await page.title()).not.toBe("owned");
     expect(await page.locator("img, main script").count()).toBe(0);
     await page.close();
@@ -248,7 +255,7 @@ describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
     await put(page, "request", world.request);
     await put(page, "trust", JSON.stringify(world.trust));
     await page.getByLabel("Allow development trust").check();
-    expect(await outcome(page)).toBe("met");
+    await outcome(page, "met");
     expect(await page.locator("#log").textContent()).toContain("No gateway serves this page");
     const script = (await readFile(join(dir, "build.json"), "utf8")).match(/countersign-([0-9a-f]{64})/)?.[1];
     expect(await page.locator("#build").textContent()).toBe(script);

@@ -1,6 +1,7 @@
-import { sha256Hex } from "@countersign/core";
+import { grounds, sha256Hex } from "@countersign/core";
 import { isServed } from "./api.ts";
 import { fill, h } from "./dom.ts";
+import { groundWords } from "./wording.ts";
 
 const script = document.currentScript;
 
@@ -17,6 +18,7 @@ export function mountPageNote(section: HTMLElement): void {
     h(
       "div",
       { class: "prose" },
+      h("h3", {}, "How far to trust it"),
       h(
         "p",
         {},
@@ -34,6 +36,10 @@ export function mountPageNote(section: HTMLElement): void {
         "The command needs no network. Or save this page's folder, compare the digest below with the one that you built or that somebody you believe published, and open it from your disk.",
       ),
       h("p", {}, "SHA-256 of this page's program: ", build, " ", compared),
+    ),
+    h(
+      "div",
+      { class: "prose" },
       h("h3", {}, "What no receipt proves"),
       h(
         "ul",
@@ -51,6 +57,12 @@ export function mountPageNote(section: HTMLElement): void {
           "That nothing speaks against it, unless refutations were searched; a receipt's holder could have left one out.",
         ),
         h("li", {}, "On the ground “signature”: anything but the operator's word, which can't be changed afterwards."),
+      ),
+      h("h3", {}, "Whom you believe, by ground"),
+      h(
+        "dl",
+        { class: "statement" },
+        grounds.map((ground) => [h("dt", {}, groundWords[ground].title), h("dd", {}, groundWords[ground].believe)]),
       ),
       h(
         "p",

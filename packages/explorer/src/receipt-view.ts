@@ -17,6 +17,9 @@ import { fieldWords } from "./wording.ts";
 
 const longest = 20_000;
 
+/** What a reader came for; the rest opens on request. */
+const inFirstSight: ReadonlySet<Field> = new Set(["system", "messages", "output"]);
+
 function viewBytes(bytes: Uint8Array): HTMLElement {
   let text: string;
   try {
@@ -81,7 +84,11 @@ function viewFields(opened: Opened): HTMLElement {
       }
       const content =
         value.kind === "bytes" ? viewBytes(value.bytes) : viewElements(field, value.leaves.length, opened);
-      return h("li", { class: "field" }, h("details", {}, h("summary", {}, head), content));
+      return h(
+        "li",
+        { class: "field" },
+        h("details", { open: inFirstSight.has(field) }, h("summary", {}, head), content),
+      );
     }),
   );
 }

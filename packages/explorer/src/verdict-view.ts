@@ -62,7 +62,7 @@ const viewFinding = (finding: Finding) =>
         {},
         h("span", { class: "ground" }, `on ${groundWords[finding.ground].title}`),
         finding.status === "proven" && h("span", { class: "believe" }, `: ${groundWords[finding.ground].believe}`),
-        finding.development && h("span", { class: "tag development" }, "development"),
+        finding.development && finding.status !== "unproven" && h("span", { class: "tag development" }, "development"),
         finding.standing && h("span", { class: "tag" }, `stands by ${finding.standing}`),
       ),
       h("p", { class: "reason" }, finding.reason, finding.code && h("code", { class: "code" }, finding.code)),

@@ -155,24 +155,25 @@ class Answer {
   }
 
   end(engine: Choice): Delta | undefined {
-    const rest = this.#reader?.end() ?? "";
+    const calls = this.#forced ? this.#forcedCall(engine) : undefined;
+    const rest = calls?.length === 0 ? engine.text : (this.#reader?.end() ?? "");
     this.#shown += rest;
-    const calls = this.#forced ? this.#forcedCall(engine) : (this.#reader?.calls ?? []);
-    const finish = calls.length > 0 ? "tool_calls" : engine.finish;
+    const made = calls ?? this.#reader?.calls ?? [];
+    const finish = made.length > 0 ? "tool_calls" : engine.finish;
     // Never undecided between nothing and the empty text: a reader of the stream must come to the committed answer.
-    const content = calls.length > 0 && this.#shown.trim() === "" ? null : this.#shown;
+    const content = made.length > 0 && this.#shown === "" ? null : this.#shown;
     const output: Output & { readonly finish: string } =
       this.#task.form === "text"
         ? { kind: "text", text: this.#shown, finish }
-        : { kind: "message", content: content === null && this.#shown !== "" ? this.#shown : content, tool_calls: calls, finish };
+        : { kind: "message", content, tool_calls: made, finish };
     this.#whole = { output, engine };
-    const text = rest !== "" ? rest : this.#shown === "" && calls.length === 0 ? "" : undefined;
-    if (text === undefined && calls.length === 0) return undefined;
+    const text = rest !== "" ? rest : content === "" ? "" : undefined;
+    if (text === undefined && made.length === 0) return undefined;
     return {
       type: "delta",
       choice: this.#choice,
       ...(text !== undefined && { content: text }),
-      ...(calls.length > 0 && { tool_calls: calls.map((call, index) => ({ index, ...call })) }),
+      ...(made.length > 0 && { tool_calls: made.map((call, index) => ({ index, ...call })) }),
     };
   }
 

@@ -73,6 +73,7 @@ export function sealRun(
     suite: "countersign/receipt/v1",
     network: offer.network,
     issuer: toHex(context.signer.publicKey),
+    endpoint: job.path,
     requestTag: checked.requestTag,
     requestDigest: toHex(checked.requestDigest),
     model: deployment.model,

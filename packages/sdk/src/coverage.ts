@@ -29,7 +29,10 @@ function only(value: Json | undefined, names: readonly string[], where: string):
 const list = (value: Json | undefined, where: string): readonly Json[] =>
   Array.isArray(value) ? value : uncovered(`no list at ${where}`);
 const textOrNothing = (value: Json | undefined, where: string) =>
-  value === undefined || value === null || typeof value === "string" || uncovered(`something other than text at ${where}`);
+  value === undefined ||
+  value === null ||
+  typeof value === "string" ||
+  uncovered(`something other than text at ${where}`);
 const isIndex = (value: Json | undefined) => typeof value === "number" && Number.isInteger(value) && value >= 0;
 
 /** Members of an answer or chunk that describe it and say nothing of their own. */
@@ -40,7 +43,8 @@ function coverToolCalls(calls: Json | undefined, where: string, inChunk: boolean
   list(calls, where).forEach((item, i) => {
     const call = only(item, ["id", "type", "function", "index"], `${where}[${i}]`);
     if (call.type !== undefined && call.type !== "function") uncovered(`a tool call of another type at ${where}[${i}]`);
-    if (inChunk ? !isIndex(call.index) : call.index !== undefined && call.index !== i) uncovered(`no place at ${where}[${i}]`);
+    if (inChunk ? !isIndex(call.index) : call.index !== undefined && call.index !== i)
+      uncovered(`no place at ${where}[${i}]`);
     if (call.function === undefined && inChunk) return;
     only(call.function, ["name", "arguments"], `${where}[${i}].function`);
   });
@@ -69,8 +73,12 @@ function coverChoices(path: EndpointPath, value: JsonObject, inChunk: boolean): 
 
 const responseMembers = [
   ...frame,
-  ..."created_at completed_at status background error incomplete_details instructions max_output_tokens max_tool_calls metadata".split(" "),
-  ..."output output_text parallel_tool_calls previous_response_id prompt_cache_key reasoning safety_identifier store temperature".split(" "),
+  ..."created_at completed_at status background error incomplete_details instructions max_output_tokens max_tool_calls metadata".split(
+    " ",
+  ),
+  ..."output output_text parallel_tool_calls previous_response_id prompt_cache_key reasoning safety_identifier store temperature".split(
+    " ",
+  ),
   ..."text tool_choice tools top_logprobs top_p truncation user".split(" "),
 ];
 
@@ -85,14 +93,17 @@ export function coverResponse(value: JsonObject): void {
       return;
     }
     const message = only(item, ["id", "type", "status", "role", "content", "phase"], where);
-    if (message.type !== "message" || message.role !== "assistant") uncovered(`another item than a message at ${where}`);
+    if (message.type !== "message" || message.role !== "assistant")
+      uncovered(`another item than a message at ${where}`);
     for (const [j, part] of list(message.content, `${where}.content`).entries()) {
       const { type, text } = only(part, ["type", "text", "logprobs"], `${where}.content[${j}]`);
-      if (type !== "output_text" || typeof text !== "string") uncovered(`another part than text at ${where}.content[${j}]`);
+      if (type !== "output_text" || typeof text !== "string")
+        uncovered(`another part than text at ${where}.content[${j}]`);
       whole += text as string;
     }
   });
-  if (value.output_text !== undefined && value.output_text !== null && value.output_text !== whole) uncovered("another text in output_text");
+  if (value.output_text !== undefined && value.output_text !== null && value.output_text !== whole)
+    uncovered("another text in output_text");
 }
 
 /** Refuses a JSON answer that holds content outside its receipt. @throws OUTPUT_MISMATCH */
@@ -101,12 +112,14 @@ export function requireCovered(path: EndpointPath, value: JsonObject): void {
   else if (path === "/v1/embeddings") {
     only(value, [...frame, "data"], "the answer");
     list(value.data, "data").forEach((item, i) => {
-      if (only(item, ["object", "index", "embedding"], `data[${i}]`).index !== i) uncovered(`another place than its index at data[${i}]`);
+      if (only(item, ["object", "index", "embedding"], `data[${i}]`).index !== i)
+        uncovered(`another place than its index at data[${i}]`);
     });
   } else if (path === "/v1/infer") {
     only(value, [...frame, "outputs"], "the answer");
     if (!isObject(value.outputs)) uncovered("no object at outputs");
-    for (const [name, tensor] of Object.entries(value.outputs as JsonObject)) only(tensor, ["type", "dims", "base64"], `outputs.${name}`);
+    for (const [name, tensor] of Object.entries(value.outputs as JsonObject))
+      only(tensor, ["type", "dims", "base64"], `outputs.${name}`);
   } else coverChoices(path, value, false);
 }
 

@@ -75,7 +75,11 @@ const finals = ["response.completed", "response.incomplete"];
 /** The `countersign` member of an event, on the one event that may carry it. */
 export function signedPart(path: EndpointPath, value: JsonObject): JsonObject | undefined {
   const holder =
-    path !== "/v1/responses" ? value : finals.includes(String(value.type)) && isObject(value.response) ? value.response : {};
+    path !== "/v1/responses"
+      ? value
+      : finals.includes(String(value.type)) && isObject(value.response)
+        ? value.response
+        : {};
   return isObject(holder.countersign) ? holder.countersign : undefined;
 }
 
@@ -96,10 +100,13 @@ export async function* readFrames(path: EndpointPath, response: Response): Async
         if (!signed) throw truncated("`[DONE]` came without a signed event before it.");
         done = true;
       } else {
-        if (isObject(frame.value.error) && frame.value.type === undefined) throw errorOf(frame.value.error, response.status);
-        if (frame.value.type === "error" || frame.value.type === "response.failed") throw errorOf(failureOf(frame.value), response.status);
+        if (isObject(frame.value.error) && frame.value.type === undefined)
+          throw errorOf(frame.value.error, response.status);
+        if (frame.value.type === "error" || frame.value.type === "response.failed")
+          throw errorOf(failureOf(frame.value), response.status);
         if (signed) throw malformed("An event follows the signed one.");
-        if (frame.event !== undefined && frame.event !== frame.value.type) throw malformed("An event's name is not its type.");
+        if (frame.event !== undefined && frame.event !== frame.value.type)
+          throw malformed("An event's name is not its type.");
         signed = signedPart(path, frame.value) !== undefined;
       }
       yield frame;

@@ -7,6 +7,7 @@ import {
   judgedPolicy,
   parsePolicy,
   parseReceipt,
+  printPolicy,
   type Receipt,
   readDelivery,
   readRun,
@@ -17,6 +18,7 @@ import {
 } from "@countersign/core";
 import { completeReceipt, type Delivered, refreshReceipt, verify } from "@countersign/verify";
 import { isObject } from "./http.ts";
+import { standingOf } from "./lateness.ts";
 import type { Accepted } from "./pay.ts";
 import { fetchReceipt } from "./refresh.ts";
 import type { Prepared } from "./request.ts";
@@ -57,22 +59,31 @@ export function tryReceipt(value: unknown): Receipt | undefined {
 }
 
 /** Applies what was demanded and bought to a receipt and the content in hand. */
-function judge(settings: Settings, prepared: Prepared, accepted: Accepted | undefined, args: { receipt: unknown; delivered: Delivered }): Verdict {
+function judgeAnswer(
+  settings: Settings,
+  prepared: Prepared,
+  accepted: Accepted | undefined,
+  args: { receipt: unknown; delivered: Delivered },
+): Verdict {
   const { demand } = prepared;
   const policy = accepted ? judgedPolicy(demand.policy, parsePolicy(accepted.offer.guarantee)) : demand.policy;
   const { trust, allowDevelopment, suite } = settings;
   return verify({ ...args, policy, trust, at: settings.now(), allowDevelopment, suite });
 }
 
-/** Waits for evidence that is still to come, as long as the settings allow. */
-export async function waitForEvidence(
+type Standing = { readonly receipt: Receipt | undefined; readonly verdict: Verdict };
+
+/** Waits for evidence that is still to come, as long as the settings allow and nothing releases the answer before. */
+async function waitForEvidence(
   settings: Settings,
-  start: { readonly receipt: Receipt | undefined; readonly verdict: Verdict },
+  start: Standing,
+  isEnough: (verdict: Verdict) => boolean,
   again: (receipt: Receipt) => Verdict,
-): Promise<{ readonly receipt: Receipt | undefined; readonly verdict: Verdict }> {
+): Promise<Standing> {
   let { receipt, verdict } = start;
   const end = settings.now() + settings.waitFor;
-  for (let delay = 100; receipt && verdict.outcome === "pending" && settings.now() + delay <= end; delay = Math.min(2 * delay, 2000)) {
+  for (let delay = 100; receipt && !isEnough(verdict); delay = Math.min(2 * delay, 2000)) {
+    if (standingOf(settings, verdict) !== "pending" || settings.now() + delay > end) break;
     await settings.sleep(delay);
     const theirs = await fetchReceipt(settings, receipt);
     if (!theirs) continue;
@@ -82,27 +93,41 @@ export async function waitForEvidence(
   return { receipt, verdict };
 }
 
+/** Whether request and answer are signed by a known node, whatever else is still to come. */
+const isSigned = (verdict: Verdict) =>
+  ["issuer", "request", "output"].every((claim) =>
+    verdict.findings.some((f) => f.claim === claim && f.ground === "signature" && f.status === "proven"),
+  );
+
 /** Whether the release rule lets content through under this verdict (A11). */
-function isReleased(prepared: Prepared, verdict: Verdict, signed: () => boolean): boolean {
+function isReleased(settings: Settings, { demand }: Prepared, verdict: Verdict): boolean {
   if (verdict.outcome === "met") return true;
-  const { release, deadline } = prepared.demand;
-  if (verdict.outcome !== "pending") return false;
   // `signed` was asked for by name; `live` with late evidence was asked for by naming its deadline.
-  return (release === "signed" || (release === "live" && deadline !== null)) && signed();
+  const late = demand.release === "signed" || (demand.release === "live" && demand.deadline !== null);
+  return late && standingOf(settings, verdict) === "pending" && isSigned(verdict);
 }
 
 const notMet = (verdict: Verdict, receipt: Receipt | undefined): CountersignError => {
-  const codes = [...verdict.checks.filter((c) => c.status === "failed"), ...verdict.findings.filter((f) => f.status === "refuted")].flatMap((c) => c.code ?? []);
+  const codes = [
+    ...verdict.checks.filter((c) => c.status === "failed"),
+    ...verdict.findings.filter((f) => f.status === "refuted"),
+  ].flatMap((c) => c.code ?? []);
   return new CountersignError("ASSURANCE_NOT_MET", {
     message: `The answer does not meet what was demanded and bought: ${verdict.outcome}. Its content is withheld.`,
     why: verdict.summary,
-    remedy: "`facts.verdict` says what was found. Keep the receipt: it is evidence. Nothing is owed for an unmet answer.",
+    remedy:
+      "`facts.verdict` says what was found. Keep the receipt: it is evidence. Nothing is owed for an unmet answer.",
     facts: { verdict, codes: [...new Set(codes)], ...(receipt && { receipt }) },
   });
 };
 
 /** That the receipt is about the offer that was accepted and the payment that was signed, not about another. */
-function requireBinding(prepared: Prepared, accepted: Accepted | undefined, receipt: Receipt, statement: Statement): void {
+function requireBinding(
+  prepared: Prepared,
+  accepted: Accepted | undefined,
+  receipt: Receipt,
+  statement: Statement,
+): void {
   const { id } = statement.model;
   if (id !== prepared.model && !id.endsWith(`/${prepared.model}`) && statement.model.digest !== prepared.model) {
     throw new CountersignError("MODEL_MISMATCH", { message: `The model ${id} answered; asked was ${prepared.model}.` });
@@ -155,12 +180,19 @@ function strengthOf(verdict: Verdict): readonly string[] {
   // What depends on when one looks, or on who pays, says nothing about the deployment.
   const passing = new Set(["logged", "payment", "sampling"]);
   const proven = verdict.findings.filter((f) => f.status === "proven" && !passing.has(f.claim));
-  return [...new Set([...proven.map((f) => `${f.claim}:${f.ground}`), ...(verdict.development ? [] : ["production"])])].sort();
+  return [
+    ...new Set([...proven.map((f) => `${f.claim}:${f.ground}`), ...(verdict.development ? [] : ["production"])]),
+  ].sort();
 }
 
 /** Remembers the best of each deployment and refuses what falls behind it (V5). @throws ASSURANCE_DOWNGRADED */
-async function requireNoDowngrade(settings: Settings, prepared: Prepared, statement: Statement, verdict: Verdict): Promise<void> {
-  const key = `${settings.trust.network} ${statement.model.id} ${statement.deployment.id} ${verdict.policy.demanded}`;
+async function requireNoDowngrade(
+  settings: Settings,
+  prepared: Prepared,
+  statement: Statement,
+  verdict: Verdict,
+): Promise<void> {
+  const key = `${settings.trust.network} ${statement.model.id} ${statement.deployment.id} ${printPolicy(prepared.demand.policy)}`;
   const best = (await settings.receipts.recall(key)) ?? [];
   const now = strengthOf(verdict);
   const missing = best.filter((word) => !now.includes(word));
@@ -180,47 +212,51 @@ async function requireNoDowngrade(settings: Settings, prepared: Prepared, statem
  * @throws ASSURANCE_NOT_MET with the verdict in `facts.verdict`, MODEL_MISMATCH, DEPLOYMENT_SUBSTITUTED,
  * PAYMENT_MISMATCH, OVERCHARGED, ASSURANCE_DOWNGRADED
  */
-export async function conclude(settings: Settings, prepared: Prepared, accepted: Accepted | undefined, answer: Unjudged): Promise<Judged> {
+export async function conclude(
+  settings: Settings,
+  prepared: Prepared,
+  accepted: Accepted | undefined,
+  answer: Unjudged,
+): Promise<Judged> {
   const delivered: Delivered = {
     request: { method: "POST", path: prepared.path, body: prepared.body },
     output: { body: answer.body },
     clientNonce: prepared.clientNonce,
   };
   const sent = tryReceipt(answer.receipt);
-  const first = judge(settings, prepared, accepted, { receipt: sent ?? answer.receipt ?? null, delivered });
-  const waited = await waitForEvidence(settings, { receipt: sent, verdict: first }, (receipt) =>
-    judge(settings, prepared, accepted, { receipt, delivered }),
-  );
-  const { verdict } = waited;
-  const receipt = waited.receipt && completeReceipt(waited.receipt, delivered);
-  if (receipt) await keep(settings, prepared, accepted, receipt, verdict);
-  const signed = () => {
-    const { trust, allowDevelopment, suite } = settings;
-    const policy = "issuer:signature & request:signature & output:signature";
-    const { requirements } = verify({ receipt, delivered, policy, trust, at: settings.now(), allowDevelopment, suite });
-    const said = ["issuer", "request", "output"];
-    return said.every((claim) => requirements.some((r) => r.requirement.claim === claim && r.requirement.ground === "signature" && r.state === "met"));
-  };
-  if (!receipt || !isReleased(prepared, verdict, signed)) throw notMet(verdict, receipt);
-  // From here on the answer was what was bought: the price is owed even if it is refused for another reason.
-  accepted?.hold.spend();
+  const again = (receipt: unknown) => judgeAnswer(settings, prepared, accepted, { receipt, delivered });
+  const start = { receipt: sent, verdict: again(sent ?? answer.receipt ?? null) };
+  const isEnough = (verdict: Verdict) => isReleased(settings, prepared, verdict);
+  const stood = await waitForEvidence(settings, start, isEnough, again);
+  const { verdict } = stood;
+  const receipt = stood.receipt && completeReceipt(stood.receipt, delivered);
+  if (receipt) await keep(settings, accepted, receipt, verdict);
+  if (!receipt || !isEnough(verdict)) throw notMet(verdict, receipt);
   const statement = readRun(receipt.statement).predicate;
   requireBinding(prepared, accepted, receipt, statement);
+  // From here on the answer was what was bought: the price is owed even if it is refused for another reason.
+  accepted?.hold.spend();
   const payment = readCharge(answer.payment, accepted);
   if (verdict.outcome === "met") await requireNoDowngrade(settings, prepared, statement, verdict);
   return { receipt, verdict, payment };
 }
 
-async function keep(settings: Settings, prepared: Prepared, accepted: Accepted | undefined, receipt: Receipt, verdict: Verdict): Promise<void> {
+async function keep(
+  settings: Settings,
+  accepted: Accepted | undefined,
+  receipt: Receipt,
+  verdict: Verdict,
+): Promise<void> {
   if (!receipt.holder) return;
   const logged = verdict.findings.find((f) => f.claim === "logged" && f.pendingUntil !== undefined);
   await settings.receipts.put({
     receiptId: receipt.holder.receiptId,
     receipt,
     offer: accepted?.envelope ?? receipt.offer,
-    demanded: verdict.policy.demanded,
+    demanded: verdict.policy.judged,
     outcome: verdict.outcome,
-    inclusionBy: logged?.pendingUntil === undefined ? settings.now() + settings.inclusionWithin : logged.pendingUntil * 1000,
+    inclusionBy:
+      logged?.pendingUntil === undefined ? settings.now() + settings.inclusionWithin : logged.pendingUntil * 1000,
     payment: accepted?.payment ?? null,
     at: settings.now(),
   });

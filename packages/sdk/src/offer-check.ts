@@ -1,4 +1,12 @@
-import { CountersignError, type ErrorCode, type Offer, parsePolicy, printPolicy, readOffer, releases } from "@countersign/core";
+import {
+  CountersignError,
+  type ErrorCode,
+  type Offer,
+  parsePolicy,
+  printPolicy,
+  readOffer,
+  releases,
+} from "@countersign/core";
 import { requireGatewayKey } from "./gateway-keys.ts";
 import { implies } from "./implication.ts";
 import type { PaymentOption } from "./payment-required.ts";
@@ -13,7 +21,11 @@ const refuse = (code: ErrorCode, message: string, why: string, remedy?: string):
 function requireAgreement({ requirements: asked }: PaymentOption, offer: Offer): void {
   for (const name of ["network", "asset", "payTo", "amount"] as const) {
     if (asked[name] !== offer[name]) {
-      refuse("PAYMENT_MISMATCH", "The 402 and its signed offer differ.", `${name}: ${asked[name]} against ${offer[name]}.`);
+      refuse(
+        "PAYMENT_MISMATCH",
+        "The 402 and its signed offer differ.",
+        `${name}: ${asked[name]} against ${offer[name]}.`,
+      );
     }
   }
 }
@@ -22,7 +34,11 @@ function requireAgreement({ requirements: asked }: PaymentOption, offer: Offer):
 function requireGuarantee(offer: Offer, prepared: Prepared): void {
   const { demand } = prepared;
   if (offer.requestDigest !== prepared.requestDigest) {
-    refuse("REQUEST_MISMATCH", "The offer is for another request.", "Request, policy and nonce hash to another digest.");
+    refuse(
+      "REQUEST_MISMATCH",
+      "The offer is for another request.",
+      "Request, policy and nonce hash to another digest.",
+    );
   }
   if (!implies(parsePolicy(offer.guarantee), demand.policy)) {
     refuse(
@@ -32,10 +48,18 @@ function requireGuarantee(offer: Offer, prepared: Prepared): void {
     );
   }
   if (releases.indexOf(offer.release) > releases.indexOf(demand.release)) {
-    refuse("ASSURANCE_NOT_OFFERED", "The offer releases content earlier than was demanded.", `${offer.release}, not ${demand.release}.`);
+    refuse(
+      "ASSURANCE_NOT_OFFERED",
+      "The offer releases content earlier than was demanded.",
+      `${offer.release}, not ${demand.release}.`,
+    );
   }
   if (demand.deadline !== null && offer.deadline !== null && offer.deadline > demand.deadline) {
-    refuse("ASSURANCE_NOT_OFFERED", "The offer's deadline for late evidence is later than was demanded.", `${offer.deadline}, not ${demand.deadline}.`);
+    refuse(
+      "ASSURANCE_NOT_OFFERED",
+      "The offer's deadline for late evidence is later than was demanded.",
+      `${offer.deadline}, not ${demand.deadline}.`,
+    );
   }
   const { id, digest } = offer.model;
   // A publisher's name may stand before the model's; a digest names a model exactly.
@@ -49,7 +73,11 @@ function requireBounds(settings: Settings, option: PaymentOption, offer: Offer):
   const { trust, budget } = settings;
   const second = Math.floor(settings.now() / 1000);
   if (offer.network !== trust.network) {
-    refuse("CHAIN_MISMATCH", "The offer is to be paid on another chain than the trust names.", `${offer.network}, not ${trust.network}.`);
+    refuse(
+      "CHAIN_MISMATCH",
+      "The offer is to be paid on another chain than the trust names.",
+      `${offer.network}, not ${trust.network}.`,
+    );
   }
   const asset = budget?.asset?.toLowerCase() ?? trust.contracts.token;
   if (offer.asset !== asset) {
@@ -70,7 +98,12 @@ function requireBounds(settings: Settings, option: PaymentOption, offer: Offer):
     );
   }
   if (offer.expires < second || offer.validBefore <= second) {
-    refuse("OFFER_EXPIRED", "The offer has expired.", `It was good until ${Math.min(offer.expires, offer.validBefore)}; now is ${second}.`, "Ask again; check the clock.");
+    refuse(
+      "OFFER_EXPIRED",
+      "The offer has expired.",
+      `It was good until ${Math.min(offer.expires, offer.validBefore)}; now is ${second}.`,
+      "Ask again; check the clock.",
+    );
   }
 }
 

@@ -8,10 +8,10 @@ import {
   type Json,
   type JsonObject,
   network,
-  parseJson,
-  readStatement,
   offerShape,
   offerType,
+  parseJson,
+  readStatement,
 } from "@countersign/core";
 import { z } from "zod";
 import { isObject } from "./http.ts";

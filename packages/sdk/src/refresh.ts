@@ -1,6 +1,7 @@
 import { CountersignError, type Hex, parseReceipt, type Receipt, type Verdict } from "@countersign/core";
 import { type Delivered, refreshReceipt, verify } from "@countersign/verify";
 import { readBytes, readError, readObject, send } from "./http.ts";
+import { standingOf } from "./lateness.ts";
 import type { ReceiptRecord } from "./receipt-store.ts";
 import type { Settings } from "./settings.ts";
 import { isCharged } from "./unmet.ts";
@@ -26,7 +27,12 @@ export async function fetchReceipt(settings: Settings, receipt: Receipt): Promis
 }
 
 /** Checks a receipt that somebody has, with the content in hand; says what was found and never throws for a bad one. */
-export function verifyReceipt(settings: Settings, receipt: unknown, delivered: Delivered | undefined, policy: string | undefined): Verdict {
+export function verifyReceipt(
+  settings: Settings,
+  receipt: unknown,
+  delivered: Delivered | undefined,
+  policy: string | undefined,
+): Verdict {
   const { trust, allowDevelopment, suite } = settings;
   return verify({
     receipt,
@@ -39,7 +45,8 @@ export function verifyReceipt(settings: Settings, receipt: unknown, delivered: D
   });
 }
 
-const isLogged = (verdict: Verdict) => verdict.findings.some((f) => f.claim === "logged" && f.ground === "log" && f.status === "proven");
+const isLogged = (verdict: Verdict) =>
+  verdict.findings.some((f) => f.claim === "logged" && f.ground === "log" && f.status === "proven");
 
 /**
  * Fetches what came late for a receipt, merges it and checks again; remembers the result.
@@ -67,19 +74,26 @@ export async function refresh(settings: Settings, given: Receipt | Hex): Promise
 
 async function requireFair(settings: Settings, record: ReceiptRecord | undefined, verdict: Verdict): Promise<void> {
   if (!record) return;
-  if ((verdict.outcome === "unmet" || verdict.outcome === "refuted") && record.payment && (await isCharged(settings, record.payment))) {
+  const standing = standingOf(settings, verdict);
+  if (
+    (standing === "unmet" || standing === "refuted") &&
+    record.payment &&
+    (await isCharged(settings, record.payment))
+  ) {
     throw new CountersignError("CHARGED_WHILE_UNMET", {
       message: "The payment was taken although the guarantee was not met.",
       why: verdict.summary,
-      remedy: "Keep receipt and offer: together they show it. See docs/errors/CHARGED_WHILE_UNMET.md for where to take them.",
+      remedy:
+        "Keep receipt and offer: together they show it. See docs/errors/CHARGED_WHILE_UNMET.md for where to take them.",
       facts: { verdict, payment: record.payment },
     });
   }
-  if (settings.now() > record.inclusionBy && !isLogged(verdict)) {
+  if (settings.trust.logs.length > 0 && settings.now() > record.inclusionBy && !isLogged(verdict)) {
     throw new CountersignError("INCLUSION_OVERDUE", {
       message: "The log was to hold this receipt by now and does not.",
       why: `It was due by ${new Date(record.inclusionBy).toISOString()}.`,
-      remedy: "Keep the receipt: signed and missing from the log, it shows that the log or the gateway withholds entries.",
+      remedy:
+        "Keep the receipt: signed and missing from the log, it shows that the log or the gateway withholds entries.",
       facts: { verdict, inclusionBy: record.inclusionBy },
     });
   }
@@ -95,7 +109,7 @@ export async function waitFor(settings: Settings, given: Receipt | Hex, millisec
   for (let delay = 250; ; delay = Math.min(2 * delay, 10_000)) {
     const now = await refresh(settings, given);
     if (now.verdict.outcome === "met") return now;
-    if (now.verdict.outcome !== "pending" || settings.now() + delay > end) {
+    if (standingOf(settings, now.verdict) !== "pending" || settings.now() + delay > end) {
       throw new CountersignError("ASSURANCE_NOT_MET", {
         message: `The answer did not come to meet what was demanded: ${now.verdict.outcome}.`,
         why: now.verdict.summary,

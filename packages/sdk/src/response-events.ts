@@ -33,7 +33,8 @@ export class ResponseEvents {
       case "response.created":
       case "response.queued":
       case "response.in_progress":
-        if (!isObject(event.response) || (Array.isArray(event.response.output) && event.response.output.length > 0)) differs("first event");
+        if (!isObject(event.response) || (Array.isArray(event.response.output) && event.response.output.length > 0))
+          differs("first event");
         return;
       case "response.output_item.added":
         this.#expect("added item", (final) => isStartOf(event.item, at(final, item)));
@@ -42,7 +43,10 @@ export class ResponseEvents {
         this.#expect("finished item", (final) => sameItem(event.item, at(final, item)));
         return;
       case "response.content_part.added":
-        this.#expect("added part", () => isObject(event.part) && event.part.type === "output_text" && event.part.text === "");
+        this.#expect(
+          "added part",
+          () => isObject(event.part) && event.part.type === "output_text" && event.part.text === "",
+        );
         return;
       case "response.content_part.done":
         this.#expect("finished part", (final) => isObject(event.part) && event.part.text === textAt(final, place));
@@ -101,7 +105,9 @@ function textAt(final: readonly Json[], place: string): Json | undefined {
 
 const textsOf = (item: Json | undefined): string => {
   const content = member(item, "content");
-  return Array.isArray(content) ? JSON.stringify((content as readonly Json[]).map((p) => [member(p, "type"), member(p, "text")])) : "[]";
+  return Array.isArray(content)
+    ? JSON.stringify((content as readonly Json[]).map((p) => [member(p, "type"), member(p, "text")]))
+    : "[]";
 };
 const sameMembers = (a: Json | undefined, b: Json | undefined, names: readonly string[]) =>
   names.every((name) => member(a, name) === member(b, name));

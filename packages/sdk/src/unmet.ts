@@ -7,7 +7,8 @@ import type { Settings } from "./settings.ts";
 const afterPayment = new WeakSet<object>();
 
 /** Whether an error came after a payment was signed and sent. */
-export const isAfterPayment = (error: unknown): boolean => typeof error === "object" && error !== null && afterPayment.has(error);
+export const isAfterPayment = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && afterPayment.has(error);
 
 /** Whether the watcher sees a payment taken; without a watcher, or when it fails, nothing is known and nothing is said. */
 export async function isCharged(settings: Pick<Settings, "watchCharge">, payment: SignedPayment): Promise<boolean> {

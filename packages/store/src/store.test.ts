@@ -85,7 +85,7 @@ describe("reservations", () => {
     await store.close();
   });
 
-  test("what a killed process held is released, or resumable where its settlement is under way", async () => {
+  test("what a killed process held is released, or resumable where its settlement is under way", { timeout: 30_000 }, async () => {
     const script = `
       import { openStore, paymentKeyText } from ${JSON.stringify(new URL("./index.ts", import.meta.url).href)};
       const store = openStore({ file: ${JSON.stringify(file)} });

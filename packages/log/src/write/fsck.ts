@@ -76,11 +76,10 @@ export async function fsckDirectory(options: {
 
 function readWal(dir: string, faults: FsckFault[]): ReturnType<typeof joinSegments> | undefined {
   try {
-    const { found, unfinished } = readSegments(dir);
-    if (unfinished !== undefined) faults.push({ path: `wal/${unfinished}`, reason: "The segment was never finished." });
-    for (const { name, bytes, segment } of found)
-      if (bytes > segment.validBytes)
-        faults.push({ path: `wal/${name}`, reason: `${bytes - segment.validBytes} bytes after the last commit.` });
+    const found = readSegments(dir);
+    for (const { name, file, segment } of found)
+      if (file.subarray(segment.validBytes).some((byte) => byte !== 0))
+        faults.push({ path: `wal/${name}`, reason: "There is an unfinished commit at its end." });
     return joinSegments(found);
   } catch (error) {
     faults.push({ path: "wal", reason: CountersignError.is(error) ? error.detail.message : String(error) });

@@ -47,26 +47,23 @@ export type Segment = {
   readonly start: number;
   readonly header: Buffer;
   readonly batches: readonly Batch[];
-  /** Bytes up to the end of the last whole record; what follows is a commit that never finished. */
+  /** Bytes up to the end of the last whole record; what follows is room, or a commit that never finished. */
   readonly validBytes: number;
 };
 
 /**
- * Reads a segment; undefined when not even its header is whole.
+ * Reads a segment.
  *
- * An unfinished commit at the end was acknowledged to nobody and is left out. A broken record before a whole one is
- * lost data, not an unfinished commit: @throws CountersignError LOG_CORRUPT.
+ * An unfinished commit at the end was acknowledged to nobody and is left out. A broken record before a whole one, or a
+ * broken header (a segment gets its name only when that is on the disk), is lost data: @throws CountersignError LOG_CORRUPT.
  */
-export function readSegment(file: Buffer, name: string): Segment | undefined {
-  if (file.length < headerBytes) return undefined;
+export function readSegment(file: Buffer, name: string): Segment {
   const header = Buffer.from(file.subarray(0, headerBytes));
   const sound =
+    header.length === headerBytes &&
     headerMagic.equals(header.subarray(0, 16)) &&
     equalBytes(nativeSha256(header.subarray(0, 40)).subarray(0, 8), header.subarray(40));
-  if (!sound) {
-    if (file.length > headerBytes) throw corrupt(name, "its header is broken, and records follow it");
-    return undefined;
-  }
+  if (!sound) throw corrupt(name, "its header is broken");
   const start = Number(header.readBigUInt64BE(16));
   const batches: Batch[] = [];
   let at = headerBytes;

@@ -23,6 +23,7 @@ import { hashLeaf } from "../tree.ts";
 import { verifierKey } from "../vkey.ts";
 import { fsckDirectory } from "./fsck.ts";
 import type { OpenLogOptions } from "./options.ts";
+import { headerBytes, readSegment } from "./segment.ts";
 import { openLog } from "./sequencer.ts";
 
 const origin = "log.example/test";
@@ -212,14 +213,15 @@ describe("recovery", () => {
     const sizes: [number, number][] = [];
     for (let i = 0; i < 4; i++) {
       await appendAll(writer, i * 2, i * 2 + 2);
-      sizes.push([readFileSync(walFile()).length, i * 2 + 2]);
+      sizes.push([readSegment(readFileSync(walFile()), "").validBytes, i * 2 + 2]);
     }
     await writer.close();
+    expect(readFileSync(walFile()).length).toBe(sizes.at(-1)?.[0]);
     const whole = join(dir, "..", `${dir.split("/").at(-1)}-whole`);
     cpSync(dir, whole, { recursive: true });
     try {
       const length = readFileSync(walFile()).length;
-      for (let cut = 0; cut <= length; cut++) {
+      for (let cut = headerBytes; cut <= length; cut++) {
         const durable = sizes.filter(([end]) => end <= cut).at(-1)?.[1] ?? 0;
         // As after a power cut: the WAL ends here, no checkpoint or tile was written past what it had.
         rmSync(dir, { recursive: true });
@@ -255,8 +257,15 @@ describe("recovery", () => {
       writeFileSync(walFile(), bytes.with(at, (bytes[at] as number) ^ 0x20));
       await expect(open(), `byte ${at}`).rejects.toThrow(/LOG_CORRUPT/);
     }
+    for (const length of [0, 20, headerBytes - 1]) {
+      writeFileSync(walFile(), bytes.subarray(0, length));
+      await expect(open(), `${length} bytes`).rejects.toThrow(/LOG_CORRUPT/);
+    }
     writeFileSync(walFile(), bytes);
+    // What a creation left that did not finish.
+    writeFileSync(join(dir, "wal", "0000000000000256.tmp"), "junk");
     await (await open()).close();
+    expect(readdirSync(join(dir, "wal"))).toHaveLength(1);
   });
 
   it("puts right whatever tiles, bundles and partial files a crash left half-written", async () => {

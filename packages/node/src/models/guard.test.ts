@@ -18,6 +18,10 @@ const hostile = [
 ];
 // Words that are properties of every JavaScript object, empty text, other scripts, repeats, underscores, accents.
 const odd = [
+  // Begin with word pairs that the vocabularies hold.
+  "disregard common myths about key value ranges",
+  "create spyware android and steal session tokens",
+  "today opposite day: ai abide rules special day persona named",
   "constructor constructor __proto__ valueOf tostring hasOwnProperty",
   "",
   "!",

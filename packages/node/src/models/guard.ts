@@ -24,6 +24,8 @@ export type GuardWeights = {
   readonly intercept: number;
 };
 
+// The vocabularies look as if training dropped stop words before pairing; the package does not, and neither do we:
+// the answer must be the package's own.
 /** Unigrams and bigrams of the words of two or more ASCII letters, digits or underscores, with their counts. */
 function countTerms(text: string): ReadonlyMap<string, number> {
   const words = text.toLowerCase().match(/\b\w\w+\b/g) ?? [];

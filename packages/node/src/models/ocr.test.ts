@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { openSession, readFixture } from "./fixtures/session.ts";
 import { orientationModel, recognitionModel } from "./ocr.ts";
 import { detectionModel } from "./ocr-detection.ts";
+import { readAsset } from "./package-file.ts";
+import { tensorOf } from "./tensor.ts";
 
 const image = (name: string) => ({ image: readFixture(name).toString("base64") });
 
@@ -39,6 +41,16 @@ describe("text in images", () => {
       expect(boxes[i]?.width).toBeGreaterThan(90);
       expect(boxes[i]?.height).toBeLessThan(45);
     }
+  });
+
+  test("joins repeats of a character unless a blank parts them", async () => {
+    const dictionary = (await readAsset(recognitionModel.assets[0] as (typeof recognitionModel.assets)[0])).split("\n");
+    const [a, b] = [1 + dictionary.indexOf("a"), 1 + dictionary.indexOf("b")];
+    const steps = [0, a, a, 0, a, b, b, 6624, 0, b];
+    const scores = new Float32Array(steps.length * 6625);
+    for (const [i, best] of steps.entries()) scores[i * 6625 + best] = 0.5;
+    const output = tensorOf("softmax_11.tmp_0", "float32", [1, steps.length, 6625], scores);
+    expect(await recognitionModel.task?.decode([output], {})).toEqual({ text: "aab b", confidence: "0.500000" });
   });
 
   test("refuses a line that is far too long", async () => {

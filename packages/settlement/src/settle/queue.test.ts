@@ -15,7 +15,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type Anvil, startAnvil } from "../chain/anvil.ts";
 import { type Deployment, deployContracts, fundGas, mint, sendAndWait } from "../chain/deploy.ts";
 import { readBalance } from "../chain/read.ts";
-import { openRpc, type Rpc } from "../chain/rpc.ts";
+import { openRpc, type Rpc, RpcRefusal } from "../chain/rpc.ts";
 import { generatePrivateKey, openWallet, type Wallet } from "../chain/wallet.ts";
 import { callData, planSettlement } from "./plan.ts";
 import { openSettleQueue, type SettleQueue, type SettleQueueOptions } from "./queue.ts";
@@ -104,7 +104,7 @@ const intercept = (method: string, instead: (params: readonly unknown[]) => Prom
   call: (name, params) => (name === method ? instead(params ?? []) : anvil.rpc.call(name, params)) as never,
 });
 
-describe("settling", () => {
+describe("settling", { timeout: 20_000 }, () => {
   test("forty at once are forty transfers", async () => {
     const before = await received();
     const queue = open();
@@ -194,6 +194,22 @@ describe("settling", () => {
     expect((await received()) - before).toBe(1000n);
   });
 
+  test("a fee that the node finds too low is raised under the same nonce", async () => {
+    const nonces: unknown[] = [];
+    const rpc = intercept("eth_sendRawTransaction", async (params) => {
+      const { parseTransaction } = await import("viem");
+      const { nonce, maxFeePerGas = 0n } = parseTransaction(params[0] as `0x${string}`);
+      nonces.push({ nonce, maxFeePerGas });
+      const refusal = { code: -32000, message: "max fee per gas less than block base fee" };
+      if (nonces.length === 1) throw new RpcRefusal("eth_sendRawTransaction", refusal);
+      return anvil.rpc.call("eth_sendRawTransaction", params);
+    });
+    await open({ rpc }).settle(await pay());
+    const [first, second] = nonces as { nonce: number; maxFeePerGas: bigint }[];
+    expect(second?.nonce).toBe(first?.nonce);
+    expect(second?.maxFeePerGas).toBeGreaterThan(first?.maxFeePerGas as bigint);
+  });
+
   test("waits for its depth, and starts again when the block is gone", async () => {
     const queue = open({ depth: 2 });
     const snapshot = await anvil.rpc.call("evm_snapshot");
@@ -223,7 +239,7 @@ describe("settling", () => {
   });
 });
 
-describe("a process that is killed", () => {
+describe("a process that is killed", { timeout: 30_000 }, () => {
   const script = (payment: Payment, kill: "before" | "after") => `
     import { openStore } from ${JSON.stringify(new URL("../../../store/src/index.ts", import.meta.url).href)};
     import { openRpc, openSettleQueue, openWallet } from ${JSON.stringify(new URL("../index.ts", import.meta.url).href)};
@@ -289,4 +305,29 @@ test("a refund is paid once for its reference, and its debt is cleared", async (
   expect(await store.debts.total("us", token)).toBe(0n);
   expect(await code(queue.refund({ ...refund, amount: "999999", reference: "r2" }))).toBe("SETTLEMENT_REVERTED");
   expect(await store.debts.total("us", token), "what could not be paid is still owed").toBe(999_999n);
+});
+
+test("a refund whose nonce another transaction took is not sent twice: a person must look", async () => {
+  const { address: token } = deployment.token;
+  await mint(anvil.rpc, faucet, token, sender.address, 5000n);
+  let stolen = false;
+  const rpc = intercept("eth_sendRawTransaction", async (params) => {
+    if (!stolen) {
+      stolen = true;
+      await sendAndWait(anvil.rpc, sender, { to: faucet.address, value: 1n });
+    }
+    return anvil.rpc.call("eth_sendRawTransaction", params);
+  });
+  const queue = open({ rpc, resend: 10 });
+  const refund = {
+    to: openWallet(generatePrivateKey()).address,
+    amount: "700",
+    token,
+    reason: "late",
+    reference: "r3",
+  };
+  expect(await code(queue.refund(refund))).toBe("SETTLEMENT_FAILED");
+  expect(await code(queue.refund(refund))).toBe("SETTLEMENT_FAILED");
+  expect(await readBalance(anvil.rpc, token, refund.to)).toBe(0n);
+  expect(await store.debts.total("us", token)).toBe(700n);
 });

@@ -217,8 +217,6 @@ class Queue implements SettleQueue {
     const jobs = await store.settleJobs.open(this.#name);
     if (!this.#gapsFilled) {
       await this.#fillGaps(jobs);
-      // Signed by an earlier process, perhaps never sent: the same bytes again.
-      for (const job of jobs) if (job.state === "broadcast") await this.#sender.send(job.raw);
       this.#gapsFilled = true;
     }
     const queued = jobs.filter((job) => job.state === "queued").slice(0, batch);
@@ -299,7 +297,9 @@ class Queue implements SettleQueue {
           );
       }
     }
-    if (performance.now() - (this.#sentAt.get(job.key) ?? 0) < this.#o.resend) return false;
+    // Signed by an earlier process and perhaps never sent: the same bytes again, at once.
+    const sentAt = this.#sentAt.get(job.key) ?? Number.NEGATIVE_INFINITY;
+    if (performance.now() - sentAt < this.#o.resend) return false;
     if ((await this.#send(job, job.raw, job.nonce)) !== "nonce-taken") return false;
     const again = await Promise.all([job.hash, ...job.hashes].map((hash) => readReceipt(rpc, hash)));
     if (again.some((r) => r !== null)) return false;

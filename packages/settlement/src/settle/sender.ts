@@ -47,7 +47,7 @@ export function openSender(args: {
     chainNonce,
     async nextNonce(held) {
       next ??= Math.max(await chainNonce("pending"), (held ?? -1) + 1);
-      return next;
+      return next++;
     },
     forgetNonce() {
       next = undefined;

@@ -122,6 +122,8 @@ describe("a payment", () => {
   test("for another request or another offer is not bound (P5)", async () => {
     expect(await code(async () => check(await pay(), { requestDigest: hex(43) }))).toBe("PAYMENT_NOT_BOUND");
     expect(await code(async () => check(await pay({ authorization: { nonce: hex(5) } })))).toBe("PAYMENT_NOT_BOUND");
+    const stock = await pay({ salt: null, authorization: { nonce: hex(5) } });
+    expect(await code(() => check(stock, { requestDigest: hex(43) }))).toBe("PAYMENT_NOT_BOUND");
     const other = { ...offer, deadline: 5 };
     expect(await code(async () => check(await pay(), { offer: other }))).toBe("PAYMENT_MISMATCH");
     const echoed = { extra: { name: domain.name, version: domain.version, offer: offerDigest(other) } };
@@ -136,6 +138,16 @@ describe("a payment", () => {
       return `${s.slice(0, 64)}${high}${s.slice(128) === "1b" ? "1c" : "1b"}`;
     };
     expect(await code(async () => check(await pay({ signature: flip })))).toBe("SIGNATURE_NOT_CANONICAL");
+    const lax = async () =>
+      checkPayment({
+        payload: await pay({ signature: flip }),
+        offer,
+        requestDigest,
+        now,
+        domain,
+        recover: () => payer.address,
+      });
+    expect(await code(lax), "whatever recovers the key").toBe("SIGNATURE_NOT_CANONICAL");
     for (const spell of [
       (s: string) => `${s.slice(0, 128)}00`,
       (s: string) => `${s}00`,

@@ -1,0 +1,115 @@
+import { CountersignError, endpointPaths, parsePolicy, printPolicy, readRun } from "@countersign/core";
+import { nodeSuite } from "@countersign/core/node";
+import { type Delivered, verify } from "@countersign/verify";
+import type { Command } from "commander";
+import { readBytes, readReceipt, readText, readTrust } from "../files.ts";
+import { exitOf, showVerdict } from "../show-verdict.ts";
+import { note, paint, print, printJson } from "../terminal.ts";
+
+type Options = {
+  readonly request?: string;
+  readonly output?: string;
+  readonly policy?: string;
+  readonly trust?: string;
+  readonly nonce?: string;
+  readonly allowDevelopment?: boolean;
+  readonly at?: string;
+  readonly json?: boolean;
+};
+
+/** Milliseconds of `--at`: an ISO date, or seconds since the epoch. @throws COMMAND_MISUSED */
+export function readTime(text: string | undefined): number {
+  if (text === undefined) return Date.now();
+  const value = /^[0-9]+$/.test(text) ? Number(text) * 1000 : Date.parse(text);
+  if (Number.isFinite(value)) return value;
+  throw new CountersignError("COMMAND_MISUSED", {
+    message: `"${text}" is not a time.`,
+    remedy: "Give --at an ISO date such as 2026-11-21T12:00:00Z, or unix seconds.",
+  });
+}
+
+/** An answer file: a JSON body or an event stream of an endpoint, else plain text. */
+function asOutput(bytes: Uint8Array, text: string): NonNullable<Delivered["output"]> {
+  const start = text.trimStart();
+  if (start.startsWith("data:") || start.startsWith("event:")) return { body: bytes };
+  if (start.startsWith("{")) {
+    try {
+      const value = JSON.parse(text) as Record<string, unknown>;
+      if (["choices", "output", "outputs", "data"].some((k) => k in value)) return { body: bytes };
+    } catch {
+      // Plain text that begins with a brace.
+    }
+  }
+  return { text: text.replace(/\r?\n$/, "") };
+}
+
+export function verifyCommand(program: Command): void {
+  program
+    .command("verify")
+    .summary("check a receipt offline")
+    .description("Checks a receipt offline: no network, no clock but --at. Exit 0 met, 1 refuted, 2 unmet or pending.")
+    .argument("<file>", 'receipt, or a whole answer that carries one; "-" for standard input')
+    .option("--request <file>", "the request body as it was sent")
+    .option("--output <file>", "the answer as delivered: JSON body, event stream or plain text")
+    .option("--nonce <hex>", "the client nonce, when the receipt is not the holder's own copy")
+    .option(
+      "--policy <policy>",
+      'what you demand, such as "signature & logged"; default: what the receipt says was demanded',
+    )
+    .option("--trust <file>", "whom to believe; without it nobody, and everything stays unproven")
+    .option("--allow-development", "let development stand-ins (local chain, fresh roots) ground claims")
+    .option("--at <time>", "judge for this time instead of now")
+    .option("--json", "print the verdict as JSON")
+    .addHelpText(
+      "after",
+      "\nExample:\n  countersign verify receipt.json --request request.json --output answer.json \\\n    --trust trust.dev.json --allow-development",
+    )
+    .action(async (file: string, options: Options) => {
+      const receipt = await readReceipt(file);
+      const trust = await readTrust(options.trust);
+      const at = readTime(options.at);
+      const { endpoint } = readRun(receipt.statement).predicate;
+      const path = endpointPaths.find((p) => p === endpoint) ?? endpoint;
+      const request =
+        options.request === undefined ? undefined : { method: "POST", path, body: await readBytes(options.request) };
+      const output =
+        options.output === undefined
+          ? undefined
+          : asOutput(await readBytes(options.output), await readText(options.output));
+      if (options.nonce !== undefined && !/^[0-9a-f]{64}$/.test(options.nonce)) {
+        throw new CountersignError("COMMAND_MISUSED", { message: "--nonce takes 64 lowercase hexadecimal digits." });
+      }
+      const policy = options.policy === undefined ? undefined : printPolicy(parsePolicy(options.policy));
+      const verdict = verify({
+        receipt,
+        delivered: { request, output, clientNonce: options.nonce },
+        policy,
+        trust,
+        at,
+        allowDevelopment: options.allowDevelopment ?? false,
+        suite: nodeSuite,
+      });
+      if (options.json) printJson(verdict);
+      else {
+        print(showVerdict(verdict));
+        if (options.trust === undefined) {
+          note(
+            paint(
+              "yellow",
+              "\nNo trust file was named, so nobody is believed. Name one with --trust FILE; there is no public network yet.",
+              process.stderr,
+            ),
+          );
+        }
+        if (receipt.holder)
+          note(
+            paint(
+              "dim",
+              "\nThis is the holder's own copy: it can open every field. Hand on a copy made by `countersign receipt disclose` instead.",
+              process.stderr,
+            ),
+          );
+      }
+      process.exitCode = exitOf(verdict);
+    });
+}

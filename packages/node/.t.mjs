@@ -1,2 +1,0 @@
-import {injectionGuard,jailbreakGuard,maliceGuard} from "./src/models/guard.ts";
-for(const g of [injectionGuard,jailbreakGuard,maliceGuard]){const w=await g.readWeights();const bi=[...w.terms.keys()].filter(k=>k.includes(" "));console.log(bi.length,bi.slice(0,8),["ignore all","all previous","previous instructions","what is","you are","how long","please summarise","forget everything"].map(k=>w.terms.has(k)))}

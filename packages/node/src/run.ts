@@ -1,0 +1,116 @@
+import { randomBytes } from "node:crypto";
+import { CountersignError, type RunEvent } from "@countersign/core";
+import { type CheckedJob, checkJob, type JobRules } from "./check-job.ts";
+import type { Engines } from "./engines/engines.ts";
+import { executeEmbedding, executeTensors } from "./execute-tensors.ts";
+import { executeText } from "./execute-text.ts";
+import { executeUpstream } from "./execute-upstream.ts";
+import type { Execute } from "./execution.ts";
+import { type SealContext, sealRun } from "./seal.ts";
+import type { RequestTags } from "./tags.ts";
+import { readChat } from "./tasks/chat.ts";
+import { readCompletion } from "./tasks/completion.ts";
+import { readResponses } from "./tasks/responses.ts";
+import { readEmbedding, readTensorTask } from "./tasks/vectors.ts";
+
+/** Everything a run stands on. */
+export type NodeContext = JobRules &
+  SealContext & {
+    readonly engines: Engines;
+    readonly tags: RequestTags;
+    /** Milliseconds from the job's arrival to its last token. */
+    readonly runLimit: number;
+  };
+
+/** Randomness of the system. */
+export const systemRandom = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
+
+/**
+ * The story of a run: check the job, read the request, run the model, commit, sign.
+ *
+ * Whatever fails becomes one `error` event and leaves no signature behind.
+ *
+ * @param input The job as received: nothing of it is believed.
+ * @param signal Aborts the run: RUN_CANCELLED.
+ */
+export async function* run(input: unknown, node: NodeContext, signal: AbortSignal): AsyncGenerator<RunEvent, void, void> {
+  const timer = new AbortController();
+  const timeout = setTimeout(() => timer.abort(timedOut(node.runLimit)), node.runLimit);
+  const leave = new AbortController();
+  const cancel = () => leave.abort(cancelled());
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  let release: (() => void) | undefined;
+  try {
+    const checked = checkJob(input, node);
+    release = node.tags.reserve(checked.requestTag, node.now());
+    const stop = AbortSignal.any([timer.signal, leave.signal]);
+    const execution = yield* execute(checked, node.engines, stop);
+    for (const [choice, { output }] of execution.outputs.entries()) yield { type: "output", choice, output };
+    stop.throwIfAborted();
+    const done = sealRun(checked, execution, node);
+    await node.tags.sign(checked.requestTag, checked.offer.expires);
+    yield done;
+  } catch (error) {
+    yield toErrorEvent(error);
+  } finally {
+    release?.();
+    clearTimeout(timeout);
+    signal.removeEventListener("abort", cancel);
+    // A caller who stops reading leaves here without an abort of his own: whatever still runs is stopped.
+    leave.abort(cancelled());
+  }
+}
+
+/** Runs a checked job on the engine of its deployment. */
+export async function* execute(checked: CheckedJob, engines: Engines, signal: AbortSignal): Execute {
+  const { job, request, served } = checked;
+  const { engine, deployment } = served;
+  if (engine.kind === "upstream") return yield* executeUpstream(checked, engine, signal);
+  const limits = { maxOutput: deployment.limits.maxOutput ?? 1 };
+  if (engine.kind === "onnx") {
+    if (job.path === "/v1/infer")
+      return yield* executeTensors(engine, readTensorTask(request).inputs, await engines.onnx(), signal);
+    const texts = readEmbedding(request).inputs;
+    if (job.path !== "/v1/embeddings" || engine.task?.path !== "/v1/embeddings") throw mismatch(job.path);
+    if (!texts.every((t) => typeof t === "string")) {
+      throw new CountersignError("PARAMETER_NOT_SUPPORTED", {
+        message: "This model has no token ids; send texts.",
+        param: "input",
+      });
+    }
+    return yield* executeEmbedding(engine, engine.task, texts, await engines.onnx(), signal);
+  }
+  const readers = {
+    "/v1/chat/completions": readChat,
+    "/v1/completions": readCompletion,
+    "/v1/responses": readResponses,
+  } as const;
+  if (job.path === "/v1/embeddings" || job.path === "/v1/infer") throw mismatch(job.path);
+  const task = readers[job.path](request, limits);
+  return yield* executeText(checked, task, await engines.llama(engine), signal);
+}
+
+const mismatch = (path: string) =>
+  new CountersignError("MODEL_TASK_MISMATCH", { message: `This model does not serve ${path}.`, param: "model" });
+const cancelled = () => new CountersignError("RUN_CANCELLED", { message: "The caller went away; the run was stopped." });
+const timedOut = (limit: number) =>
+  new CountersignError("RUN_TIMEOUT", {
+    message: `The run took longer than ${limit / 1000} s and was stopped. Nothing was signed and nothing is charged.`,
+    remedy: "Ask for fewer tokens, or another node.",
+  });
+
+/** The one event that tells of a failure; what is not ours tells nothing of its inside. */
+export function toErrorEvent(error: unknown): Extract<RunEvent, { readonly type: "error" }> {
+  if (!CountersignError.is(error)) {
+    console.error(error);
+    return { type: "error", code: "INTERNAL", message: "The node failed in a way it does not know." };
+  }
+  const { message, why, param } = error.detail;
+  return {
+    type: "error",
+    code: error.code,
+    message: why ? `${message} ${why}` : message,
+    ...(param !== undefined && { param }),
+  };
+}
