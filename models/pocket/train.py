@@ -21,7 +21,7 @@ from tokenizer import Tokenizer, learn
 
 HERE = Path(__file__).parent
 SCRATCH = Path("/tmp/countersign-pocket")
-SEED, VOCABULARY, ROW, ROWS, SPOTS = 20261121, 2048, 128, 48, 2688
+SEED, VOCABULARY, ROW, ROWS, SPOTS = 20261121, 2048, 128, 24, 1344
 SHAPES = {
     "pocket": {"width": 256, "layers": 5, "heads": 4, "hidden": 768, "context": 512},
     "mini": {"width": 128, "layers": 3, "heads": 2, "hidden": 384, "context": 512},
@@ -67,13 +67,35 @@ widen.defvjp(lambda x, w: (widen(x, w), (x, w)),
 
 @jax.custom_vjp
 def narrow(x, w):
-    """x · wᵀ, w as (out, in): the gradient of w turns the gradient of the output, unless that is very wide."""
+    """x · wᵀ, w as (out, in): used where the output is very wide."""
     return contract("ni,oi->no", x, w)
 
 
 narrow.defvjp(lambda x, w: (narrow(x, w), (x, w)),
-              lambda kept, g: (contract("no,oi->ni", g, kept[1]),
-                               contract("no,ni->oi", g, kept[0]) if g.shape[1] > 1024 else contract("on,ni->oi", turned(g), kept[0])))
+              lambda kept, g: (contract("no,oi->ni", g, kept[1]), contract("no,ni->oi", g, kept[0])))
+
+
+def gate(h, up, other, down):
+    """SwiGLU: silu(h·up) * (h·other), then · downᵀ; also what its gradient needs, in bfloat16."""
+    h, a, b = (t.astype(jnp.bfloat16) for t in (h, contract("ni,io->no", h, up), contract("ni,io->no", h, other)))
+    wide = a.astype(jnp.float32)
+    s = (wide * (0.5 + 0.5 * jnp.tanh(0.5 * wide)) * b).astype(jnp.bfloat16)
+    return contract("ni,oi->no", s, down), (h, a, b, s, up, other, down)
+
+
+def gate_gradient(kept, g):
+    h, a, b, s, up, other, down = kept
+    ds, wide = contract("no,oi->ni", g, down), a.astype(jnp.float32)
+    share = 0.5 + 0.5 * jnp.tanh(0.5 * wide)
+    da = (ds * b * share * (1 + wide * (1 - share))).astype(jnp.bfloat16)
+    db = (ds * wide * share).astype(jnp.bfloat16)
+    flat = turned(h)
+    return (contract("no,io->ni", da, up) + contract("no,io->ni", db, other),
+            contract("in,no->io", flat, da), contract("in,no->io", flat, db), contract("on,ni->oi", turned(g), s))
+
+
+gated = jax.custom_vjp(lambda h, up, other, down: gate(h, up, other, down)[0])
+gated.defvjp(gate, gate_gradient)
 
 
 @jax.custom_vjp
@@ -124,7 +146,7 @@ def logits(weights, ids, segments, spots, shape):
         mixed = blend(share, v).transpose(0, 2, 1, 3).reshape(rows * length, width)
         x = x + widen(mixed, w("attn_output"))
         h = normalise(x, w("ffn_norm"))
-        x = x + narrow(jax.nn.silu(widen(h, w("ffn_gate"))) * widen(h, w("ffn_up")), w("ffn_down"))
+        x = x + gated(h, w("ffn_gate"), w("ffn_up"), w("ffn_down"))
     return narrow(normalise(x[spots], weights["output_norm.weight"]), weights["token_embd.weight"])
 
 
@@ -206,7 +228,9 @@ def main(name, minutes, resume):
     tokenizer, shape = get_tokenizer(), SHAPES[name]
     weights = start(shape, jax.random.PRNGKey(SEED))
     state = {k: (jnp.zeros_like(w), jnp.zeros_like(w)) for k, w in weights.items()}
-    stream, count, losses, began, rate, total = batches(tokenizer, SEED), 0, [], time.time(), 0.0, None
+    if resume:
+        weights = {k: jnp.asarray(w) for k, w in np.load(SCRATCH / f"{name}.npz").items()}
+    stream, count, losses, began, rate, total = batches(tokenizer, SEED + resume), 0, [], time.time(), 0.0, None
     saved = began
     while total is None or count < total:
         batch = next(stream)

@@ -74,8 +74,10 @@ export type World = {
   /** The answer's JSON body as delivered, the receipt inside. */
   readonly answer: string;
   readonly trust: Trust;
+  /** The log's checkpoint when it had all entries but the last. */
+  readonly checkpoint: string;
   /** Entries as the gateway serves them. */
-  readonly entries: readonly ({ readonly index: number } & Entry)[];
+  readonly entries: readonly ({ readonly index: number; readonly bytes: string } & Entry)[];
 };
 
 /** Makes the world for a time; `system` and `text` are what model and reader see. */
@@ -349,5 +351,14 @@ export async function makeWorld(args: {
     usage,
     countersign: { receipt, verdict: { outcome: "met" }, payment: null },
   });
-  return { receipt, request, answer, trust, entries: all.map((e, i) => ({ index: i, ...e })) };
+  const earlier = layOutLog(all.slice(0, -1).map(encodeEntry));
+  const head = formatCheckpoint({ origin, size: earlier.size, root: earlier.root });
+  return {
+    receipt,
+    request,
+    answer,
+    trust,
+    checkpoint: signNote(head, { name: origin, signer: logKey }),
+    entries: all.map((e, i) => ({ index: i, ...e, bytes: toHex(encodeEntry(e)) })),
+  };
 }

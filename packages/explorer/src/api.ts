@@ -1,4 +1,5 @@
-import { type Entry, entryFlags, entryKinds } from "@countersign/core";
+import { decodeEntry, type Entry, encodeEntry, fromHex } from "@countersign/core";
+import { parseCheckpoint, parseNote } from "@countersign/log";
 
 /** An entry with its place in the log. */
 export type FeedEntry = { readonly index: number; readonly entry: Entry };
@@ -15,31 +16,46 @@ export async function fetchJson(path: string): Promise<unknown> {
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
-const isDigest = (value: unknown): value is string => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
-const isCount = (value: unknown, most: number): value is number =>
-  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;
-const isMask = (value: unknown): value is number => isCount(value, 0xffff);
 
-/** Reads one decoded entry as the gateway serves it, or undefined when it is none: shown or not, never half. */
+/** An entry from its bytes, or from decoded fields where the server sends no bytes. */
+function readEntry(value: Readonly<Record<string, unknown>>): Entry | undefined {
+  const { bytes, index: _, ...fields } = value;
+  try {
+    if (typeof bytes === "string") return decodeEntry(fromHex(bytes));
+    const entry = fields as Entry;
+    // What encodes and decodes to itself has the form and ranges of an entry; anything else is not shown.
+    const again = decodeEntry(encodeEntry(entry));
+    return JSON.stringify(sortMembers(again)) === JSON.stringify(sortMembers(entry)) ? again : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const sortMembers = (entry: Entry) => Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1));
+
+/** Reads one entry as the gateway serves it, or undefined when it is none: shown or not, never half. */
 export function readFeedEntry(value: unknown): FeedEntry | undefined {
-  if (!isRecord(value)) return undefined;
-  const body = isRecord(value.entry) ? value.entry : value;
-  const { kind, flags, subject, envelope, issuer, model, tag, deployment, demanded } = body;
-  const digests = [subject, envelope, issuer, model, tag, deployment];
-  const lists = Array.isArray(flags) && Array.isArray(demanded);
-  if (!isCount(value.index, Number.MAX_SAFE_INTEGER) || !digests.every(isDigest) || !lists) return undefined;
-  if (!entryKinds.includes(kind as never) || !flags.every((f) => entryFlags.includes(f as never))) return undefined;
-  if (demanded.length > 4 || ![...demanded, body.bought, body.delivered].every(isMask)) return undefined;
-  if (!isCount(body.tokens, 255) || !isCount(body.value, 255) || !isCount(body.hour, 0xffffffff)) return undefined;
-  return { index: value.index, entry: body as Entry };
+  if (!isRecord(value) || !Number.isSafeInteger(value.index) || (value.index as number) < 0) return undefined;
+  const entry = readEntry(value);
+  return entry && { index: value.index as number, entry };
 }
 
 /** Reads a page of `GET /v1/log/entries`. */
-export function readFeedPage(value: unknown): { readonly size: number; readonly entries: readonly FeedEntry[] } {
+export function readFeedPage(value: unknown): readonly FeedEntry[] {
   if (!isRecord(value) || !Array.isArray(value.entries)) throw new Error("The log's answer can't be read.");
-  const entries = value.entries.map(readFeedEntry);
-  if (entries.includes(undefined)) throw new Error("An entry of the log's answer can't be read.");
-  return { size: isCount(value.size, Number.MAX_SAFE_INTEGER) ? value.size : 0, entries: entries as FeedEntry[] };
+  return value.entries.map((item) => {
+    const entry = readFeedEntry(item);
+    if (!entry) throw new Error("An entry of the log's answer can't be read.");
+    return entry;
+  });
+}
+
+/** Size in the log's published checkpoint; 0 while there is none. */
+export async function fetchLogSize(): Promise<number> {
+  const answer = await fetch("log/checkpoint", { credentials: "omit" });
+  if (answer.status === 404 || answer.status === 503) return 0;
+  if (!answer.ok) throw new Error(`log/checkpoint answered ${answer.status}`);
+  return parseCheckpoint(parseNote(await answer.text()).text).size;
 }
 
 /** A model as `GET /v1/models` lists it; fields that are missing are shown as missing. */
@@ -48,6 +64,8 @@ export type ModelRow = {
   readonly digest: string | undefined;
   readonly deployment: string | undefined;
   readonly levels: readonly string[];
+  /** What can be bought, in policy words. */
+  readonly guarantees: readonly string[];
   readonly tasks: readonly string[];
   readonly scope: string | undefined;
   readonly labels: readonly string[];
@@ -60,6 +78,8 @@ const texts = (value: unknown): readonly string[] =>
 const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 const pairs = (value: unknown): readonly (readonly [string, string])[] =>
   isRecord(value) ? Object.entries(value).flatMap(([k, v]) => (typeof v === "string" ? [[k, v] as const] : [])) : [];
+
+const aboutOf = (value: unknown) => (isRecord(value) ? value : {});
 
 /** Reads the list of models. */
 export function readModels(value: unknown): readonly ModelRow[] {
@@ -74,10 +94,16 @@ export function readModels(value: unknown): readonly ModelRow[] {
         digest: text(ours.digest),
         deployment: text(deployment.id) && `${deployment.id}, version ${deployment.version}`,
         levels: texts(ours.levels),
+        guarantees: texts(ours.guarantees),
         tasks: texts(ours.tasks),
         scope: text(ours.scope),
         labels: texts(ours.labels),
-        about: pairs(ours.about),
+        about: pairs({
+          title: ours.title,
+          quantisation: ours.quantisation,
+          licence: ours.licence,
+          ...aboutOf(ours.about),
+        }),
         price: Object.fromEntries(pairs(ours.price)),
       },
     ];

@@ -1,5 +1,5 @@
 import type { Entry } from "@countersign/core";
-import { type FeedEntry, fetchJson, isServed, readFeedEntry, readFeedPage } from "./api.ts";
+import { type FeedEntry, fetchJson, fetchLogSize, isServed, readFeedEntry, readFeedPage } from "./api.ts";
 import { type Band, bands, type Distribution, recount } from "./distribution.ts";
 import { fill, h, short } from "./dom.ts";
 import { maskNames } from "./wording.ts";
@@ -163,11 +163,10 @@ export function mountFeed(section: HTMLElement): void {
     }
   };
   const load = async () => {
-    const first = readFeedPage(await fetchJson(`v1/log/entries?from=0&count=1`));
-    size = first.size;
+    size = await fetchLogSize();
     const from = Math.max(0, size - pageSize * mostPages);
     for (let at = from; at < size; at += pageSize)
-      take(readFeedPage(await fetchJson(`v1/log/entries?from=${at}&count=${Math.min(pageSize, size - at)}`)).entries);
+      take(readFeedPage(await fetchJson(`v1/log/entries?from=${at}&count=${Math.min(pageSize, size - at)}`)));
     draw();
   };
   load().then(
@@ -176,7 +175,7 @@ export function mountFeed(section: HTMLElement): void {
   );
 
   function listen(): void {
-    const events = new EventSource("v1/log/events");
+    const events = new EventSource(`v1/log/events?from=${size}`);
     events.onopen = () =>
       say(
         "live",

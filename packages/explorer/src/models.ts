@@ -48,6 +48,14 @@ function viewModel(model: ModelRow): HTMLElement {
       {},
       h("dt", {}, "Does"),
       h("dd", {}, model.tasks.join(", ") || "not said"),
+      model.guarantees.length > 0 && [
+        h("dt", {}, "Offers"),
+        h(
+          "dd",
+          {},
+          model.guarantees.map((g) => h("p", {}, level(g))),
+        ),
+      ],
       h("dt", {}, "Price"),
       h("dd", {}, viewPrice(model.price)),
       h("dt", {}, "Digest"),

@@ -72,16 +72,25 @@ const descriptionShape = z.looseObject({
 /** Gets a node's description. @throws NODE_UNREACHABLE */
 export type Describe = (url: string) => Promise<unknown>;
 
-/** `GET /describe` over HTTP. */
-export const describeNode: Describe = async (url) => {
-  try {
-    const response = await fetch(new URL("/describe", url), { signal: AbortSignal.timeout(5000) });
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    return await response.json();
-  } catch (cause) {
-    throw new CountersignError("NODE_UNREACHABLE", { message: `The node at ${url} does not answer.`, cause });
-  }
-};
+/** `GET /describe` over HTTP, with the bearer token that the nodes ask for, if they do. */
+export const describeOverHttp =
+  (token: string | null): Describe =>
+  async (url) => {
+    try {
+      const response = await fetch(new URL("/describe", url), {
+        signal: AbortSignal.timeout(5000),
+        headers: bearer(token),
+      });
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      return await response.json();
+    } catch (cause) {
+      throw new CountersignError("NODE_UNREACHABLE", { message: `The node at ${url} does not answer.`, cause });
+    }
+  };
+
+/** The header by which a node knows its gateway. */
+export const bearer = (token: string | null): Record<string, string> =>
+  token === null ? {} : { authorization: `Bearer ${token}` };
 
 type Context = {
   readonly trust: Trust;
@@ -101,7 +110,12 @@ export function readDescription(
   value: unknown,
   nodeUrl: string,
   { trust, suite, now }: Context,
-): { readonly key: Hex; readonly operator: string; readonly served: readonly Served[]; readonly faults: NodeState["faults"] } {
+): {
+  readonly key: Hex;
+  readonly operator: string;
+  readonly served: readonly Served[];
+  readonly faults: NodeState["faults"];
+} {
   const read = descriptionShape.safeParse(value);
   if (!read.success) {
     throw new CountersignError("NODE_NOT_ACTIVE", {
@@ -162,9 +176,9 @@ export function readDescription(
 
 /** Keeps what the nodes describe; a node that stops answering is no longer offered. */
 export function openCatalogue(
-  options: Context & { readonly nodes: readonly string[]; readonly describe?: Describe },
+  options: Context & { readonly nodes: readonly string[]; readonly describe: Describe },
 ): Catalogue {
-  const describe = options.describe ?? describeNode;
+  const { describe } = options;
   let states: readonly { readonly node: NodeState; readonly served: readonly Served[] }[] = [];
   const look = async (url: string): Promise<(typeof states)[number]> => {
     try {
@@ -190,7 +204,9 @@ export function openCatalogue(
 export function nearNames(wanted: string, names: readonly string[]): readonly string[] {
   const near = [...new Set(names)].map((name) => ({ name, far: distance(wanted.toLowerCase(), name.toLowerCase()) }));
   return near
-    .filter(({ name, far }) => far <= Math.max(2, wanted.length / 3) || name.toLowerCase().includes(wanted.toLowerCase()))
+    .filter(
+      ({ name, far }) => far <= Math.max(2, wanted.length / 3) || name.toLowerCase().includes(wanted.toLowerCase()),
+    )
     .sort((a, b) => a.far - b.far || (a.name < b.name ? -1 : 1))
     .slice(0, 5)
     .map(({ name }) => name);
@@ -214,11 +230,15 @@ function distance(a: string, b: string): number {
 export function findModel(served: readonly Served[], model: string, path: EndpointPath): readonly Served[] {
   const named = served.filter((s) => s.deployment.model.id === model);
   if (named.length === 0) {
-    const near = nearNames(model, served.map((s) => s.deployment.model.id));
+    const near = nearNames(
+      model,
+      served.map((s) => s.deployment.model.id),
+    );
     throw new CountersignError("MODEL_UNKNOWN", {
       message: `No deployment serves a model named "${model}".`,
       // A misspelt name served by a default would be a silent substitution.
-      remedy: near.length > 0 ? `Near names: ${near.join(", ")}. GET /v1/models lists all.` : "GET /v1/models lists all.",
+      remedy:
+        near.length > 0 ? `Near names: ${near.join(", ")}. GET /v1/models lists all.` : "GET /v1/models lists all.",
       param: "model",
       facts: { near },
     });

@@ -24,6 +24,7 @@ export type Charge = {
 
 export function openCharge(deps: Pick<Deps, "payments" | "store" | "onFault">, paid: CheckedPayment | null): Charge {
   let begun: Promise<Charged> | undefined;
+  let answered = false;
   const start = (one: CheckedPayment): Promise<Charged> => {
     begun ??= deps.payments.settle(one.payment).then(({ transaction }) => ({
       transaction,
@@ -35,28 +36,46 @@ export function openCharge(deps: Pick<Deps, "payments" | "store" | "onFault">, p
     begun.catch(() => {});
     return begun;
   };
+  const payBack = async (one: CheckedPayment, reason: string): Promise<void> => {
+    const { asset: token, from: to } = one.key;
+    const reference = paymentKeyText(one.key);
+    await deps.payments.refund({ to, amount: one.payment.chargeable, token, reason, reference });
+  };
+  /** The money may still be taken: waits until that is known. */
+  const payBackLater = async (one: CheckedPayment, reason: string): Promise<void> => {
+    try {
+      await deps.payments.settle(one.payment);
+    } catch (error) {
+      if (isPending(error)) throw error;
+      return;
+    }
+    await payBack(one, reason);
+  };
   return {
     paid,
     begin: () => {
       if (paid) start(paid);
     },
-    settle: async () => (paid ? start(paid) : null),
+    settle: async () => {
+      answered = true;
+      return paid ? start(paid) : null;
+    },
     undo: async (reason) => {
       if (paid === null) return;
-      const { key } = paid;
       if (begun === undefined) {
-        await deps.store.reservations.release(key);
+        await deps.store.reservations.release(paid.key);
         return;
       }
-      const reference = paymentKeyText(key);
-      const { asset: token, from: to } = key;
-      const refund = () =>
-        deps.payments.refund({ to, amount: paid.payment.chargeable, token, reason, reference }).catch(deps.onFault);
-      await begun.then(refund, async (error: unknown) => {
-        // A settlement that goes on may still take the money; one that failed took nothing.
-        if (isPending(error)) await refund();
-        else await deps.store.reservations.release(key);
+      let fault: unknown;
+      const settled = await begun.catch((error: unknown) => {
+        fault = error;
+        return undefined;
       });
+      // Refunds are queued on disk with a debt beside them; nobody has to wait for the chain here.
+      if (settled) payBack(paid, reason).catch(deps.onFault);
+      else if (!isPending(fault)) await deps.store.reservations.release(paid.key);
+      // A whole answer is kept: when its settlement comes through, the same request gets it, so nothing is owed.
+      else if (!answered) payBackLater(paid, reason).catch(deps.onFault);
     },
   };
 }
@@ -64,4 +83,3 @@ export function openCharge(deps: Pick<Deps, "payments" | "store" | "onFault">, p
 /** Whether a settlement is still under way. */
 export const isPending = (error: unknown): boolean =>
   CountersignError.is(error, "SETTLEMENT_FAILED") && error.detail.facts?.pending === true;
-

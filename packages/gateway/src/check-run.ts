@@ -15,7 +15,13 @@ export type CheckedRun = { readonly statement: Statement; readonly receiptRoot: 
  *
  * @throws DEPLOYMENT_SUBSTITUTED, MODEL_MISMATCH, REQUEST_MISMATCH, LEVEL_OVERSTATED, REWRITE_UNDECLARED, RUN_INCOMPLETE
  */
-export function checkRun(done: Done, outputs: readonly Output[], order: Order, offered: Offered, served: Served): CheckedRun {
+export function checkRun(
+  done: Done,
+  outputs: readonly Output[],
+  order: Order,
+  offered: Offered,
+  served: Served,
+): CheckedRun {
   const { predicate: statement, subject } = readRun(done.statement);
   const { offer } = offered;
   const refuse = (code: ErrorCode, message: string): never => {

@@ -36,7 +36,11 @@ export function openDelivery(options: Options): Delivery {
 }
 
 function deliverJson({ exchange, order, head, receiptId }: Options): Delivery {
-  const headers = { "content-type": "application/json", "cache-control": "private", "x-countersign-receipt": receiptId };
+  const headers = {
+    "content-type": "application/json",
+    "cache-control": "private",
+    "x-countersign-receipt": receiptId,
+  };
   let text: string | undefined;
   const render = (answer: Answer) => {
     text ??= renderers[order.path].json(head, answer);

@@ -1,7 +1,6 @@
-import type { Envelope, Hex, Signer, Suite, TokenDomain, Trust } from "@countersign/core";
+import type { Envelope, Hex, Payment, Signer, Suite, TokenDomain, Trust } from "@countersign/core";
 import type { Recover, Rpc, Settled } from "@countersign/settlement";
 import type { Store } from "@countersign/store";
-import type { Payment } from "@countersign/core";
 import type { Catalogue } from "./catalogue.ts";
 import type { GatewayLog } from "./log.ts";
 import type { Monitors } from "./monitors.ts";

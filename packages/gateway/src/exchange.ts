@@ -122,7 +122,10 @@ async function readBody(incoming: IncomingMessage, limit: number): Promise<Uint8
     }
   } catch (error) {
     if (CountersignError.is(error)) throw error;
-    throw new CountersignError("RUN_CANCELLED", { message: "The caller went away before the body's end.", cause: error });
+    throw new CountersignError("RUN_CANCELLED", {
+      message: "The caller went away before the body's end.",
+      cause: error,
+    });
   }
   const whole = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
   return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);

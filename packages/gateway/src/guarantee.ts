@@ -9,18 +9,25 @@ import {
   tighten,
   ways,
 } from "@countersign/core";
-import type { Order } from "./order.ts";
 import type { Served } from "./catalogue.ts";
+import type { Order } from "./order.ts";
 
 /** Whether a deployment can keep what is demanded, and what is then bought. */
 export type Match =
   | { readonly state: "offerable"; readonly bought: Policy }
-  | { readonly state: "short"; readonly missing: readonly { readonly requirement: Requirement; readonly why: string }[] };
+  | {
+      readonly state: "short";
+      readonly missing: readonly { readonly requirement: Requirement; readonly why: string }[];
+    };
 
 /** What the gateway itself adds to any deployment's guarantee. */
 export type Additions = { readonly logged: boolean };
 
-const plain = (claim: Requirement["claim"], ground: Requirement["ground"]): Requirement => ({ claim, ground, facts: {} });
+const plain = (claim: Requirement["claim"], ground: Requirement["ground"]): Requirement => ({
+  claim,
+  ground,
+  facts: {},
+});
 
 /** Whether the draw will be provably the client's: he drew the nonce, or nothing is drawn (protocol-review A4). */
 const drawsForClient = (order: Pick<Order, "clientNonce" | "request" | "path">): boolean =>

@@ -31,7 +31,11 @@ type Checker = { readonly trust: Trust; readonly suite: Suite; readonly now: () 
 /** The own check, on behalf of clients that check nothing: the whole policy, demanded and bought. */
 export const judgeWhole = (judged: Judged, checker: Checker): Verdict => check(judged, checker, undefined);
 
-const check = ({ receipt, order, clientNonce, answer }: Judged, { trust, suite, now }: Checker, policy: Policy | undefined) =>
+const check = (
+  { receipt, order, clientNonce, answer }: Judged,
+  { trust, suite, now }: Checker,
+  policy: Policy | undefined,
+) =>
   verify({
     receipt,
     delivered: {
@@ -59,7 +63,11 @@ export function withoutLog(policy: Policy): Policy | undefined {
 
 /** Whether a policy needs the log before it can be met. */
 export const needsLog = (policy: Policy): boolean =>
-  isAll(policy) ? policy.all.some(needsLog) : isAny(policy) ? policy.any.every(needsLog) : (policy as Requirement).ground === "log";
+  isAll(policy)
+    ? policy.all.some(needsLog)
+    : isAny(policy)
+      ? policy.any.every(needsLog)
+      : (policy as Requirement).ground === "log";
 
 /** Demanded and bought, as the statement has them. */
 export const policyOf = (statement: Statement): Policy =>
@@ -74,7 +82,8 @@ export function refusalOf(verdict: Verdict): CountersignError {
     ...verdict.findings.filter((f) => f.status === "refuted").map((f) => f.code),
     ...verdict.checks.filter((c) => c.status === "failed").map((c) => c.code),
   ];
-  const code = codes.find((c): c is ErrorCode => c !== undefined && Object.hasOwn(errorTable, c)) ?? "ASSURANCE_NOT_MET";
+  const code =
+    codes.find((c): c is ErrorCode => c !== undefined && Object.hasOwn(errorTable, c)) ?? "ASSURANCE_NOT_MET";
   return new CountersignError(code, {
     message: "The answer does not meet what was demanded and bought; it is withheld and nothing was charged.",
     why: verdict.summary,

@@ -85,4 +85,3 @@ export function sizeOf(writer: LogWriter): number {
     throw error;
   }
 }
-

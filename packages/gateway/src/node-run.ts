@@ -1,6 +1,15 @@
-import { CountersignError, type ErrorCode, envelopeShape, errorTable, hex32, type Job, type RunEvent } from "@countersign/core";
+import {
+  CountersignError,
+  type ErrorCode,
+  envelopeShape,
+  errorTable,
+  hex32,
+  type Job,
+  type RunEvent,
+} from "@countersign/core";
 import { type Dispatcher, Pool } from "undici";
 import { z } from "zod";
+import { bearer } from "./catalogue.ts";
 
 /** Runs a job on a node and gives its events; ends when the caller's signal is aborted. */
 export type RunOnNode = (nodeUrl: string, job: Job, signal: AbortSignal) => AsyncIterable<RunEvent>;
@@ -10,7 +19,12 @@ const count = z.number().int().min(0);
 const logprobShape = z.strictObject({ token: text, logprob: text, bytes: z.array(count) });
 const callShape = z.strictObject({ id: text, name: text, arguments: text });
 const outputShape = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("message"), content: text.nullable(), tool_calls: z.array(callShape), finish: text }),
+  z.strictObject({
+    kind: z.literal("message"),
+    content: text.nullable(),
+    tool_calls: z.array(callShape),
+    finish: text,
+  }),
   z.strictObject({ kind: z.literal("text"), text, finish: text }),
   z.strictObject({ kind: z.literal("embedding"), data: text }),
   z.strictObject({ kind: z.literal("tensor"), name: text, type: text, dims: z.array(z.number().int()), data: text }),
@@ -58,7 +72,11 @@ export function readEvent(line: string): RunEvent {
 }
 
 /** A node's error event, or error answer, as ours: its code if we know it. */
-export function nodeError(error: { readonly code?: unknown; readonly message?: unknown; readonly param?: unknown }): CountersignError {
+export function nodeError(error: {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly param?: unknown;
+}): CountersignError {
   const known = typeof error.code === "string" && Object.hasOwn(errorTable, error.code);
   const message = typeof error.message === "string" ? (error.message.split("\n")[0] as string).slice(0, 1024) : "";
   return new CountersignError(known ? (error.code as ErrorCode) : "ENGINE_FAILED", {
@@ -86,7 +104,11 @@ async function* linesOf(body: AsyncIterable<Uint8Array>, limit: number): AsyncGe
 }
 
 /** Runs jobs over HTTP: `POST /run`, answered by one event a line, over one pool of connections per node. */
-export function openNodeRunner(options: { readonly runMs: number; readonly answerBytes: number }): {
+export function openNodeRunner(options: {
+  readonly runMs: number;
+  readonly answerBytes: number;
+  readonly token: string | null;
+}): {
   readonly run: RunOnNode;
   readonly close: () => Promise<void>;
 } {
@@ -101,7 +123,8 @@ export function openNodeRunner(options: { readonly runMs: number; readonly answe
     const signal = AbortSignal.any([caller, timeout]);
     const explain = (error: unknown): unknown => {
       if (CountersignError.is(error)) return error;
-      if (caller.aborted) return new CountersignError("RUN_CANCELLED", { message: "The caller went away.", cause: error });
+      if (caller.aborted)
+        return new CountersignError("RUN_CANCELLED", { message: "The caller went away.", cause: error });
       if (timeout.aborted) {
         return new CountersignError("RUN_TIMEOUT", {
           message: `The run took longer than ${options.runMs} ms; nothing was charged.`,
@@ -116,7 +139,7 @@ export function openNodeRunner(options: { readonly runMs: number; readonly answe
       response = await poolOf(url.origin).request({
         path: url.pathname,
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", ...bearer(options.token) },
         body: JSON.stringify(job),
         signal,
       });
@@ -130,7 +153,10 @@ export function openNodeRunner(options: { readonly runMs: number; readonly answe
       // A stream that breaks has no signed end: whatever came before is no answer (silent failures G2).
       throw (
         explain(cause) ??
-        new CountersignError("STREAM_TRUNCATED", { message: "The node's answer broke off before its signed end.", cause })
+        new CountersignError("STREAM_TRUNCATED", {
+          message: "The node's answer broke off before its signed end.",
+          cause,
+        })
       );
     } finally {
       response.body.destroy();

@@ -3,6 +3,7 @@ import {
   type Demand,
   demandBytes,
   type EndpointPath,
+  fromHex,
   type Hex,
   masksOf,
   type ParsedRequest,
@@ -11,7 +12,6 @@ import {
   readDemand,
   requestDigest,
   toHex,
-  fromHex,
 } from "@countersign/core";
 import type { Exchange } from "./exchange.ts";
 import { renderers } from "./render/renderers.ts";

@@ -1,11 +1,4 @@
-import {
-  CountersignError,
-  type Hex,
-  hex32,
-  type Offer,
-  toEnvelope,
-  toHex,
-} from "@countersign/core";
+import { CountersignError, type Hex, hex32, type Offer, toEnvelope, toHex } from "@countersign/core";
 import {
   type CheckedPayment,
   checkFunds,
@@ -75,7 +68,9 @@ export type Accepted = {
 };
 
 /** What became of a payment that came in: the caller holds it, or it was answered before. */
-export type Taken = { readonly state: "held"; readonly accepted: Accepted } | { readonly state: "answered"; readonly answer: StoredAnswer };
+export type Taken =
+  | { readonly state: "held"; readonly accepted: Accepted }
+  | { readonly state: "answered"; readonly answer: StoredAnswer };
 
 /**
  * Takes a payment for an order: checks it against the offer, reserves it durably before any work is done, and looks at

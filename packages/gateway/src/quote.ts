@@ -17,7 +17,12 @@ import { type Match, matchGuarantee, notOffered } from "./guarantee.ts";
 import { digestOf, type Order } from "./order.ts";
 
 /** The deployment that will run an order, and what is bought with it. */
-export type Choice = { readonly served: Served; readonly bought: Policy; readonly price: bigint; readonly usage: UsageBound };
+export type Choice = {
+  readonly served: Served;
+  readonly bought: Policy;
+  readonly price: bigint;
+  readonly usage: UsageBound;
+};
 
 /** An offer as made: what a payment, a run and a receipt bind to. */
 export type Offered = {
@@ -35,7 +40,10 @@ function askedTokens(order: Pick<Order, "request">): number | undefined {
     const asked = value[param];
     if (asked === undefined || asked === null) continue;
     if (typeof asked === "number" && Number.isSafeInteger(asked) && asked > 0) return asked;
-    throw new CountersignError("REQUEST_FIELD_INVALID", { message: `\`${param}\` must be a whole number above 0.`, param });
+    throw new CountersignError("REQUEST_FIELD_INVALID", {
+      message: `\`${param}\` must be a whole number above 0.`,
+      param,
+    });
   }
   return undefined;
 }
@@ -45,7 +53,10 @@ function askedChoices({ request }: Pick<Order, "request">): number {
   const { n } = request.value;
   if (n === undefined || n === null) return 1;
   if (typeof n === "number" && Number.isSafeInteger(n) && n >= 1 && n <= 128) return n;
-  throw new CountersignError("REQUEST_FIELD_INVALID", { message: "`n` must be a whole number from 1 to 128.", param: "n" });
+  throw new CountersignError("REQUEST_FIELD_INVALID", {
+    message: "`n` must be a whole number from 1 to 128.",
+    param: "n",
+  });
 }
 
 /**

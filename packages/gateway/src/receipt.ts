@@ -5,8 +5,8 @@ import {
   type Opening,
   type Output,
   type Receipt,
-  receiptFormat,
   type RunEvent,
+  receiptFormat,
   type Signer,
   type Statement,
   signDelivery,
@@ -22,7 +22,11 @@ export function countersign(
   facts: Omit<Delivery, "suite" | "gateway">,
   gateway: { readonly key: Hex; readonly signer: Signer },
 ): Envelope {
-  return signDelivery(receiptRoot, { suite: "countersign/delivery/v1", gateway: gateway.key, ...facts }, gateway.signer);
+  return signDelivery(
+    receiptRoot,
+    { suite: "countersign/delivery/v1", gateway: gateway.key, ...facts },
+    gateway.signer,
+  );
 }
 
 /** What of the openings goes to the client: he derives the rest from what he has, with the secret (WIRE, answers). */

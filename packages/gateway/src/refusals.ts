@@ -1,13 +1,13 @@
 import {
+  canonicalBytes,
   type Envelope,
+  type ErrorCode,
   encodeEntry,
   envelopeDigest,
-  type ErrorCode,
   type Hex,
   noDigest,
   type Signer,
   sha256Hex,
-  canonicalBytes,
   signStatement,
   toHex,
 } from "@countersign/core";
@@ -73,7 +73,10 @@ export function signRefusals(
   const gateway: Hex = toHex(options.gateway.publicKey);
   const predicate = { suite: "countersign/refusals/v1", network: options.network, gateway, hour, counts };
   const subject = sha256Hex(canonicalBytes(predicate));
-  const envelope = signStatement({ name: "refusals", subject, predicateType: refusalsType, predicate }, options.gateway);
+  const envelope = signStatement(
+    { name: "refusals", subject, predicateType: refusalsType, predicate },
+    options.gateway,
+  );
   const entry = encodeEntry({
     kind: "refusals",
     flags: options.development ? ["development"] : [],

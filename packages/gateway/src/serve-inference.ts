@@ -12,11 +12,12 @@ import {
   toHex,
   type Verdict,
 } from "@countersign/core";
+import type { StoredAnswer } from "@countersign/store";
 import { judge } from "@countersign/verify";
 import { type Charge, type Charged, isPending, openCharge } from "./charge.ts";
 import { type CheckedRun, checkRun } from "./check-run.ts";
-import type { Deps } from "./deps.ts";
 import { type Delivery, openDelivery, verdictField } from "./delivery.ts";
+import type { Deps } from "./deps.ts";
 import type { Exchange } from "./exchange.ts";
 import { judgeWhole, needsLog, policyOf, refusalOf, withoutLog } from "./judge.ts";
 import { type Order, readOrder, refuseCallerDigests, refuseSettlementModes } from "./order.ts";
@@ -48,9 +49,29 @@ export async function serveInference(deps: Deps, exchange: Exchange, path: Endpo
   }
   const taken = await takePayment(deps, order, header);
   if (taken.state === "held") return answerOrder(deps, exchange, order, taken.accepted);
-  const { status, headers, body: again } = taken.answer;
-  exchange.reply.start(status, Object.fromEntries(headers));
-  exchange.reply.end(again);
+  sendAgain(exchange, taken.answer);
+}
+
+/** Gives out an answer that was kept. */
+function sendAgain({ reply }: Exchange, { status, headers, body }: StoredAnswer): void {
+  reply.start(status, Object.fromEntries(headers));
+  reply.end(body);
+}
+
+/** A whole answer that was checked and kept, and not yet paid, because its caller left or its settlement failed. */
+async function settleKept(
+  deps: Deps,
+  exchange: Exchange,
+  { paid, offered }: Accepted,
+  charge: Charge,
+): Promise<boolean> {
+  if (paid === null) return false;
+  const kept = await deps.store.answers.get(paid.key, offered.offer.requestDigest, deps.now());
+  if (!kept) return false;
+  const charged = await charge.settle();
+  const settled = charged?.transaction ? [["payment-response", settledHeader(paid, charged.transaction)] as const] : [];
+  sendAgain(exchange, { ...kept, headers: [...kept.headers, ...settled] });
+  return true;
 }
 
 /** Runs an accepted order and delivers what it gives, or releases the payment. */
@@ -65,6 +86,7 @@ async function answerOrder(deps: Deps, exchange: Exchange, order: Order, accepte
   };
   const delivery = openDelivery({ exchange, order, head, receiptId, heartbeatMs: deps.limits.heartbeatMs });
   try {
+    if (await settleKept(deps, exchange, accepted, charge)) return;
     if (order.demand.release === "live") charge.begin();
     const { done, answer } = await runOrder(deps, exchange, order, accepted, delivery);
     const run = checkRun(done, answer.outputs, order, offered, served);
@@ -76,6 +98,7 @@ async function answerOrder(deps: Deps, exchange: Exchange, order: Order, accepte
     if (!kept) throw refusalOf(first);
     const { whole, verdict } = await judgeLogged(deps, order, run, judged, first, logged);
     await settleAndFinish(deps, order, accepted, charge, delivery, { answer, receipt: whole, verdict }, exchange);
+    if (verdict === first) followLog(deps, order, run, logged, charge);
   } catch (error) {
     await charge.undo(CountersignError.is(error) ? error.code : "INTERNAL").catch(deps.onFault);
     await delivery.fail(error);
@@ -133,10 +156,20 @@ export async function runOrder(
 }
 
 const truncated = (why: string) =>
-  new CountersignError("STREAM_TRUNCATED", { message: "The node's answer has no signed end; nothing was charged.", why });
+  new CountersignError("STREAM_TRUNCATED", {
+    message: "The node's answer has no signed end; nothing was charged.",
+    why,
+  });
 
-const nodeFault = ({ code, message, param }: { readonly code: CountersignError["code"]; readonly message: string; readonly param?: string }) =>
-  new CountersignError(code, { message: message.split("\n")[0] as string, ...(param !== undefined && { param }) });
+const nodeFault = ({
+  code,
+  message,
+  param,
+}: {
+  readonly code: CountersignError["code"];
+  readonly message: string;
+  readonly param?: string;
+}) => new CountersignError(code, { message: message.split("\n")[0] as string, ...(param !== undefined && { param }) });
 
 /** The receipt of a run, countersigned as delivered. */
 function receiptOf(deps: Deps, accepted: Accepted, done: Done, outputs: readonly Output[], run: CheckedRun): Receipt {
@@ -182,7 +215,13 @@ function judgeOperator(
 export type LoggedRun = { readonly index: number; readonly entry: Uint8Array };
 
 /** Logs the run, also an unmet one: what was sold and not delivered is counted too (protocol-review B4). */
-async function logRun(deps: Deps, { offered }: Accepted, done: Done, run: CheckedRun, unmet: boolean): Promise<LoggedRun> {
+async function logRun(
+  deps: Deps,
+  { offered }: Accepted,
+  done: Done,
+  run: CheckedRun,
+  unmet: boolean,
+): Promise<LoggedRun> {
   const entry = encodeEntry(
     receiptEntry({
       receiptRoot: run.receiptRoot,
@@ -206,7 +245,8 @@ async function judgeLogged(
   first: Verdict,
   logged: LoggedRun,
 ): Promise<{ readonly whole: Receipt; readonly verdict: Verdict }> {
-  if (!needsLog(policyOf(statement)) || order.demand.release === "signed") return { whole: judged.receipt, verdict: first };
+  if (!needsLog(policyOf(statement)) || order.demand.release === "signed")
+    return { whole: judged.receipt, verdict: first };
   await deps.log.witnessed(logged.index, logged.entry, deps.limits.witnessMs);
   const proof = await deps.log.prove(logged.index);
   const included = proof === undefined ? judged.receipt : addInclusion(judged.receipt, logged.entry, proof);
@@ -215,6 +255,15 @@ async function judgeLogged(
   const verdict = judgeWhole({ ...judged, receipt: whole }, deps);
   if (verdict.outcome !== "met") throw refusalOf(verdict);
   return { whole, verdict };
+}
+
+/** Content that was released at the signature although the policy asks for the log: pays back if the log does not come. */
+function followLog(deps: Deps, order: Order, { statement }: CheckedRun, logged: LoggedRun, charge: Charge): void {
+  if (order.demand.release !== "signed" || !needsLog(policyOf(statement))) return;
+  deps.log
+    .witnessed(logged.index, logged.entry, deps.limits.witnessMs)
+    .catch(() => charge.undo("CHECKPOINT_NOT_WITNESSED"))
+    .catch(deps.onFault);
 }
 
 type Finished = { readonly answer: Answer; readonly receipt: Receipt; readonly verdict: Verdict };
@@ -236,10 +285,6 @@ async function settleAndFinish(
   });
   const late: Record<string, string> = { "x-countersign-verdict": verdict.outcome };
   if (paid === null) return delivery.finish(answer, fieldOf(null), late);
-  // `exact` settles only a whole answer with its evidence, and not for one who has left (protocol-review A11).
-  if (exchange.gone.aborted && order.demand.release !== "live") {
-    throw new CountersignError("RUN_CANCELLED", { message: "The caller went away before the answer's end." });
-  }
   const unsettled: Charged = {
     transaction: null,
     amount: paid.payment.chargeable,
@@ -257,6 +302,10 @@ async function settleAndFinish(
     },
     deps.now() + deps.limits.answerMs,
   );
+  // Not for one who has left (protocol-review A11): should he come back with this payment, the kept answer is his.
+  if (exchange.gone.aborted && order.demand.release !== "live") {
+    throw new CountersignError("RUN_CANCELLED", { message: "The caller went away before the answer's end." });
+  }
   let charged: Charged | null;
   try {
     charged = await charge.settle();

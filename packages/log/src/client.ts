@@ -33,7 +33,7 @@ export type LogReader = {
     from: number,
     to: number,
   ) => AsyncGenerator<{ readonly index: number; readonly entry: Uint8Array }, void, undefined>;
-  /** Inclusion proof of an entry; checked against the root when `leaf` is given, unchecked input otherwise impossible. */
+  /** Inclusion proof of the leaf hash `leaf` at `index`, checked. @throws CountersignError PROOF_INVALID when it is not there. */
   readonly inclusion: (checkpoint: Checkpoint, index: number, leaf: Uint8Array) => Promise<readonly Uint8Array[]>;
   /** Consistency proof between two checkpoints, checked. @throws CountersignError PROOF_INVALID when there is none. */
   readonly consistency: (old: Checkpoint, now: Checkpoint) => Promise<readonly Uint8Array[]>;

@@ -116,7 +116,7 @@ describe("followLog", () => {
       p === "tile/0/000" ? bytes.with(3, (bytes[3] as number) ^ 1) : bytes,
     );
     await expect(followLog({ reader: lying.reader, remembered: small.note })).rejects.toThrow(/PROOF_INVALID/);
-    const proof = await small.reader.consistency(await small.reader.checkpoint(), await small.reader.checkpoint());
+    const proof = await large.reader.consistency(await small.reader.checkpoint(), await large.reader.checkpoint());
     for (const prefixRoot of [served(10, 3).tree.root, small.tree.root, large.tree.root]) {
       const evidence = {
         smaller: small.note,

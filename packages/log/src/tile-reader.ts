@@ -9,7 +9,7 @@ export type FetchTile = (path: string) => Promise<Uint8Array>;
 const levelsPerTile = 8;
 
 /** Fetches a tile or bundle of a tree of `size` leaves; a partial one that is gone is cut from the full one after it. */
-export async function fetchWidth(
+async function fetchWidth(
   fetchTile: FetchTile,
   address: { readonly level: number; readonly index: number; readonly width: number },
 ): Promise<readonly Uint8Array[]> {

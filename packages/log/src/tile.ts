@@ -47,7 +47,7 @@ export function parseTilePath(path: string): TileAddress | undefined {
 const height = (level: TileLevel): number => (level === "entries" ? 0 : level);
 
 /** Hashes (or entries) of a level in a tree of `size` leaves. */
-export function levelWidth(level: TileLevel, size: number): number {
+function levelWidth(level: TileLevel, size: number): number {
   return Math.floor(size / tileWidth ** height(level));
 }
 

@@ -7,6 +7,7 @@ import {
   fromBase64,
   fromHex,
   type Hex,
+  isAll,
   type Job,
   jobShape,
   type Offer,
@@ -16,12 +17,14 @@ import {
   parseRequest,
   paymentNonce,
   printPolicy,
+  type Requirement,
   readOffer,
   recoverAddress,
   requestDigest,
   requestTag,
   type Suite,
   toHex,
+  ways,
 } from "@countersign/core";
 import { z } from "zod";
 import type { Served } from "./served.ts";
@@ -144,13 +147,36 @@ function checkOffer(job: Job, rules: JobRules): { readonly offer: Offer; readonl
       remedy: "Ask for a new offer.",
     });
   }
-  if (!deployment.guarantees.includes(offer.guarantee)) {
+  if (!isDelivered(offer.guarantee, deployment.guarantees)) {
     throw new CountersignError("ASSURANCE_NOT_OFFERED", {
       message: "The offer guarantees what this deployment does not deliver.",
       why: offer.guarantee,
     });
   }
   return { offer, served };
+}
+
+/** Claims that others make good: the log and its witnesses, the payer, and the caller's own nonce. */
+const others: readonly Requirement["claim"][] = ["logged", "payment", "sampling"];
+
+/** Whether a guarantee is one that this deployment delivers, with at most what others add to it. */
+function isDelivered(guarantee: string, delivered: readonly string[]): boolean {
+  const wanted = ways(parsePolicy(guarantee)).map((way) => way.filter((r) => !others.includes(r.claim)));
+  return (
+    delivered.includes(guarantee) ||
+    wanted.every((own) => own.length > 0 && delivered.includes(printPolicy({ all: own })))
+  );
+}
+
+/** What a gateway adds to any deployment's guarantee by itself: the log, the payment's binding, a draw that is the client's. */
+const gatewayAdds = new Set(["logged:log", "payment:signature", "sampling:signature"]);
+
+/** The part of an offered guarantee that the node has to deliver. */
+function operatorPart(guarantee: string): string {
+  const policy = parsePolicy(guarantee);
+  if (!isAll(policy)) return guarantee;
+  const rest = policy.all.filter((part) => !gatewayAdds.has(printPolicy(part)));
+  return rest.length === 0 ? guarantee : printPolicy({ all: rest });
 }
 
 /** The demand's canonical bytes; the offer must repeat its terms. */
@@ -197,7 +223,17 @@ function checkPayment({ payment }: Job, offer: Offer, digest: Hex): void {
     chainId: Number(payment.network.slice("eip155:".length)),
     verifyingContract: token.address,
   });
-  if (recoverAddress(authorizationDigest(a, separator), payment.signature) !== a.from) {
+  if (signerOf(authorizationDigest(a, separator), payment.signature) !== a.from) {
     throw new CountersignError("PAYMENT_INVALID", { message: "The payer did not sign this authorisation." });
+  }
+}
+
+/** The address that signed, or undefined: not every r is a point of the curve, and then nobody did. */
+function signerOf(digest: Uint8Array, signature: string): string | undefined {
+  try {
+    return recoverAddress(digest, signature);
+  } catch (error) {
+    if (CountersignError.is(error)) throw error;
+    return undefined;
   }
 }

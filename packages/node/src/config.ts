@@ -14,7 +14,10 @@ const deploymentShape = z.strictObject({
   maxOutput: z.number().int().min(1).max(1_048_576).optional(),
   /** Canonical policy texts; `signature` for models that run here, `origin` for an upstream by default. */
   guarantees: z.array(z.string().min(1).max(2048)).min(1).max(16).optional(),
-  labels: z.array(z.enum(["development", "synthetic"])).max(2).optional(),
+  labels: z
+    .array(z.enum(["development", "synthetic"]))
+    .max(2)
+    .optional(),
   flashAttention: z.boolean().optional(),
   batch: z.number().int().min(1).max(8192).optional(),
   graph: z.enum(["disabled", "basic", "extended", "all"]).optional(),
@@ -23,7 +26,10 @@ const deploymentShape = z.strictObject({
       url: z.string().regex(/^https?:\/\/.+\/v1$/, "expected a base URL that ends in /v1"),
       model: z.string().min(1).max(256),
       /** Name of the environment variable that holds the key; keys never stand in files. */
-      apiKeyVariable: z.string().regex(/^[A-Z][A-Z0-9_]{0,63}$/).optional(),
+      apiKeyVariable: z
+        .string()
+        .regex(/^[A-Z][A-Z0-9_]{0,63}$/)
+        .optional(),
       allowSubstitution: z.boolean().optional(),
     })
     .optional(),
@@ -100,7 +106,8 @@ export async function readNodeConfig(path: string): Promise<NodeConfig> {
 export async function readNodeSecrets(env: Readonly<Record<string, string | undefined>>): Promise<NodeSecrets> {
   const read = async (variable: string): Promise<string> => {
     const file = env[`${variable}_FILE`];
-    const text = env[variable] ?? (file === undefined ? undefined : await readFile(file, "utf8").catch(() => undefined));
+    const text =
+      env[variable] ?? (file === undefined ? undefined : await readFile(file, "utf8").catch(() => undefined));
     if (text !== undefined && text.trim() !== "") return text.trim();
     throw new CountersignError("CONFIG_INVALID", {
       message: `Neither ${variable} nor a readable ${variable}_FILE is set.`,
@@ -108,8 +115,9 @@ export async function readNodeSecrets(env: Readonly<Record<string, string | unde
   };
   const seed = await read("COUNTERSIGN_NODE_SEED");
   if (!/^[0-9a-f]{64}$/.test(seed)) {
-    throw new CountersignError("CONFIG_INVALID", { message: "COUNTERSIGN_NODE_SEED must be 64 lowercase hexadecimal digits." });
+    throw new CountersignError("CONFIG_INVALID", {
+      message: "COUNTERSIGN_NODE_SEED must be 64 lowercase hexadecimal digits.",
+    });
   }
   return { seed: fromHex(seed), token: await read("COUNTERSIGN_NODE_TOKEN") };
 }
-

@@ -1,5 +1,13 @@
 import { stat } from "node:fs/promises";
-import { CountersignError, type Hex, parsePolicy, printPolicy, type Signer, type Suite, type Task } from "@countersign/core";
+import {
+  CountersignError,
+  type Hex,
+  parsePolicy,
+  printPolicy,
+  type Signer,
+  type Suite,
+  type Task,
+} from "@countersign/core";
 import { advanceDeployment, filePath, type ReadManifest, showModel, verifyManifest } from "@countersign/registry";
 import type { DeploymentConfig, NodeConfig } from "./config.ts";
 import { findOnnxModel } from "./models/index.ts";
@@ -110,7 +118,8 @@ function specOf(given: DeploymentConfig, { manifest }: ReadManifest, { config, e
     };
   }
   const source = findOnnxModel(given.model);
-  if (!source || source.sha256 !== sha256) throw invalid(`The inputs and outputs of ${given.model} are not known here.`);
+  if (!source || source.sha256 !== sha256)
+    throw invalid(`The inputs and outputs of ${given.model} are not known here.`);
   const { inputs, outputs, task } = source;
   return { kind: "onnx", ...file, dtype, graph: given.graph ?? "all", inputs, outputs, ...(task && { task }) };
 }

@@ -21,7 +21,13 @@ export const onnxProfile = (info: OnnxInfo, spec: OnnxSpec): ProfileLeaf => ({
   library: info.library,
   device: info.device,
   dtype: spec.dtype,
-  settings: { graph: spec.graph, intraOpThreads: "1", interOpThreads: "1", memoryArena: "false", memoryPattern: "false" },
+  settings: {
+    graph: spec.graph,
+    intraOpThreads: "1",
+    interOpThreads: "1",
+    memoryArena: "false",
+    memoryPattern: "false",
+  },
   sampler: {},
   seeds: [],
 });
@@ -33,7 +39,13 @@ async function runTensors(spec: OnnxSpec, given: NamedTensors, worker: WorkerPro
   const began = performance.now();
   let event: OnnxEvent | undefined;
   const call: OnnxCall = { path: spec.path, sha256: spec.sha256, graph: spec.graph, inputs };
-  await worker.run<OnnxEvent>(call, (e) => { event = e; }, signal);
+  await worker.run<OnnxEvent>(
+    call,
+    (e) => {
+      event = e;
+    },
+    signal,
+  );
   const { outputs, loading, running } = event as OnnxEvent;
   const spent = Math.round(performance.now() - began);
   return {
@@ -48,7 +60,6 @@ async function runTensors(spec: OnnxSpec, given: NamedTensors, worker: WorkerPro
 const noUsage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
 
 /** Named tensors in, named tensors out. */
-// biome-ignore lint/correctness/useYield: tensors come whole, so there is nothing to show on the way
 export async function* executeTensors(
   spec: OnnxSpec,
   inputs: NamedTensors,
@@ -64,7 +75,6 @@ export async function* executeTensors(
 }
 
 /** Texts to vectors through a model's own pre-processing. */
-// biome-ignore lint/correctness/useYield: vectors come whole, so there is nothing to show on the way
 export async function* executeEmbedding(
   spec: OnnxSpec,
   task: NonNullable<OnnxSpec["task"]>,
@@ -96,4 +106,3 @@ const common = (run: Awaited<ReturnType<typeof runTensors>>): Omit<Execution, "o
   served: null,
   substitutedFrom: null,
 });
-

@@ -22,14 +22,23 @@ import { CallReader, readCall } from "./tasks/tools.ts";
 type Choice = Extract<LanguageEvent, { readonly type: "choice" }>;
 
 /** Seeds of the choices: the caller's, counted up, or drawn from the request so that nobody can re-roll them (A4). */
-export function seedsOf(task: Pick<TextTask, "seed" | "choices">, clientNonce: Uint8Array, requestDigest: Uint8Array): number[] {
+export function seedsOf(
+  task: Pick<TextTask, "seed" | "choices">,
+  clientNonce: Uint8Array,
+  requestDigest: Uint8Array,
+): number[] {
   return Array.from({ length: task.choices }, (_, c) =>
     task.seed === null ? deriveSeed(clientNonce, requestDigest, c) : (task.seed + c) % 2 ** 32,
   );
 }
 
 /** The profile of a language run: what somebody needs to get the same tokens again. */
-export function languageProfile(info: LanguageInfo, sampling: Sampling, grammar: boolean, seeds: readonly number[]): ProfileLeaf {
+export function languageProfile(
+  info: LanguageInfo,
+  sampling: Sampling,
+  grammar: boolean,
+  seeds: readonly number[],
+): ProfileLeaf {
   const greedy = isGreedy(sampling);
   const decimal = (n: number) => String(n);
   return {

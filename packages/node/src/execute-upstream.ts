@@ -1,6 +1,6 @@
 import {
-  concat,
   CountersignError,
+  concat,
   endpoints,
   eventData,
   fromUtf8,
@@ -8,9 +8,9 @@ import {
   type JsonObject,
   type Output,
   type ParsedRequest,
+  type ProfileLeaf,
   parseJson,
   parseObjectWithSlices,
-  type ProfileLeaf,
   readOutputs,
   type Usage,
   utf8,
@@ -32,7 +32,10 @@ const mostBytes = 64 * 1024 * 1024;
 export async function* executeUpstream({ job, request }: CheckedJob, spec: UpstreamSpec, signal: AbortSignal): Execute {
   const { task } = endpoints[job.path];
   if (task !== "chat" && task !== "completion" && task !== "embedding") {
-    throw new CountersignError("MODEL_TASK_MISMATCH", { message: `Relaying ${job.path} is not supported.`, param: "model" });
+    throw new CountersignError("MODEL_TASK_MISMATCH", {
+      message: `Relaying ${job.path} is not supported.`,
+      param: "model",
+    });
   }
   const streams = task !== "embedding";
   const { forwarded, rewrites } = rewriteBody(request, spec.model, streams);
@@ -192,7 +195,11 @@ async function readWhole(response: Response): Promise<Read> {
   return { outputs, usage: readUsage(body.usage), served: servedName(body.model) };
 }
 
-type Growing = { content: string | null; finish: string | null; calls: Map<number, { id: string; name: string; arguments: string }> };
+type Growing = {
+  content: string | null;
+  finish: string | null;
+  calls: Map<number, { id: string; name: string; arguments: string }>;
+};
 
 /** Reads an event stream as it comes; text goes on at once, tool calls when they are whole. */
 async function* readStream(
@@ -239,7 +246,9 @@ async function* readStream(
   }
   const incomplete = choices.size === 0 || [...choices.values()].some((c) => c.finish === null);
   if (incomplete || (!finished && usage === undefined)) {
-    throw new CountersignError("RUN_INCOMPLETE", { message: "The upstream's stream ended before a full answer was there." });
+    throw new CountersignError("RUN_INCOMPLETE", {
+      message: "The upstream's stream ended before a full answer was there.",
+    });
   }
   const indices = [...choices.keys()].sort((a, b) => a - b);
   if (indices.some((c, i) => c !== i)) throw malformed("Its choices are not numbered from 0.");
@@ -248,7 +257,8 @@ async function* readStream(
     const { content, finish, calls } = choices.get(index) as Growing & { finish: string };
     const list = [...calls.entries()].sort(([a], [b]) => a - b).map(([, call]) => call);
     if (list.some((c) => c.id === "" || c.name === "")) throw malformed("A tool call has no id or no name.");
-    if (list.length > 0) yield { type: "delta", choice: index, tool_calls: list.map((call, i) => ({ index: i, ...call })) };
+    if (list.length > 0)
+      yield { type: "delta", choice: index, tool_calls: list.map((call, i) => ({ index: i, ...call })) };
     else if (content === null) yield { type: "delta", choice: index, content: "" };
     outputs.push(
       task === "completion"
@@ -260,9 +270,14 @@ async function* readStream(
 }
 
 /** Adds a chunk's choice; gives its new text, if any. */
-function takeChoice(choices: Map<number, Growing>, choice: JsonObject, task: "chat" | "completion"): string | undefined {
+function takeChoice(
+  choices: Map<number, Growing>,
+  choice: JsonObject,
+  task: "chat" | "completion",
+): string | undefined {
   const index = choice.index ?? 0;
-  if (!Number.isSafeInteger(index) || Number(index) < 0 || Number(index) > 127) throw malformed("A choice has no number.");
+  if (!Number.isSafeInteger(index) || Number(index) < 0 || Number(index) > 127)
+    throw malformed("A choice has no number.");
   const grown = choices.get(Number(index)) ?? { content: null, finish: null, calls: new Map() };
   choices.set(Number(index), grown);
   if (typeof choice.finish_reason === "string") grown.finish = choice.finish_reason.slice(0, 64);

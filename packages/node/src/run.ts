@@ -33,7 +33,11 @@ export const systemRandom = (length: number): Uint8Array => new Uint8Array(rando
  * @param input The job as received: nothing of it is believed.
  * @param signal Aborts the run: RUN_CANCELLED.
  */
-export async function* run(input: unknown, node: NodeContext, signal: AbortSignal): AsyncGenerator<RunEvent, void, void> {
+export async function* run(
+  input: unknown,
+  node: NodeContext,
+  signal: AbortSignal,
+): AsyncGenerator<RunEvent, void, void> {
   const timer = new AbortController();
   const timeout = setTimeout(() => timer.abort(timedOut(node.runLimit)), node.runLimit);
   const leave = new AbortController();
@@ -93,7 +97,8 @@ export async function* execute(checked: CheckedJob, engines: Engines, signal: Ab
 
 const mismatch = (path: string) =>
   new CountersignError("MODEL_TASK_MISMATCH", { message: `This model does not serve ${path}.`, param: "model" });
-const cancelled = () => new CountersignError("RUN_CANCELLED", { message: "The caller went away; the run was stopped." });
+const cancelled = () =>
+  new CountersignError("RUN_CANCELLED", { message: "The caller went away; the run was stopped." });
 const timedOut = (limit: number) =>
   new CountersignError("RUN_TIMEOUT", {
     message: `The run took longer than ${limit / 1000} s and was stopped. Nothing was signed and nothing is charged.`,

@@ -51,19 +51,21 @@ export function nodeApp(context: NodeContext, facts: NodeFacts): Hono {
   app.get("/status", (c) => c.json({ engines: context.engines.status() }));
   app.post("/run", async (c) => {
     const job = await readJob(c.req.raw);
-    // The connection's end and the reader's leaving both stop the run.
     const stop = new AbortController();
-    c.req.raw.signal.addEventListener("abort", () => stop.abort(), { once: true });
     const events = run(job, context, stop.signal);
+    // A generator that nobody pulls from rests at its last piece: it must be sent home, or its request stays reserved.
+    const leave = async () => {
+      stop.abort();
+      await events.return();
+    };
+    c.req.raw.signal.addEventListener("abort", () => void leave(), { once: true });
     const body = new ReadableStream<Uint8Array>({
       async pull(controller) {
         const next = await events.next();
         if (next.done) controller.close();
         else controller.enqueue(encoder.encode(`${JSON.stringify(next.value)}\n`));
       },
-      cancel() {
-        stop.abort();
-      },
+      cancel: leave,
     });
     return new Response(body, { headers: { "content-type": "application/x-ndjson", "cache-control": "no-store" } });
   });
@@ -77,7 +79,8 @@ async function readJob(request: Request): Promise<unknown> {
   let size = 0;
   for await (const part of request.body ?? []) {
     size += part.length;
-    if (size > mostBytes) throw new CountersignError("REQUEST_TOO_LARGE", { message: `A job has at most ${mostBytes} bytes.` });
+    if (size > mostBytes)
+      throw new CountersignError("REQUEST_TOO_LARGE", { message: `A job has at most ${mostBytes} bytes.` });
     parts.push(part);
   }
   try {
@@ -144,7 +147,8 @@ export async function startNode(
   options: { readonly env?: Readonly<Record<string, string | undefined>>; readonly now?: () => number } = {},
 ): Promise<RunningNode> {
   const config = parseNodeConfig(given);
-  if (token.length < 16) throw new CountersignError("CONFIG_INVALID", { message: "The token needs at least 16 characters." });
+  if (token.length < 16)
+    throw new CountersignError("CONFIG_INVALID", { message: "The token needs at least 16 characters." });
   const { now = Date.now, env = process.env } = options;
   const signer = ed25519Signer(seed);
   const key = toHex(signer.publicKey);
@@ -174,7 +178,11 @@ export async function startNode(
     tags: await RequestTags.open(`${config.state}/request-tags.txt`, now()),
     runLimit: config.runLimit ?? 300_000,
   };
-  const node = await serveNode(context, { operator: config.operator, registration: config.registration, token }, config);
+  const node = await serveNode(
+    context,
+    { operator: config.operator, registration: config.registration, token },
+    config,
+  );
   for (const id of config.preload ?? []) void preload(context, id);
   return node;
 }

@@ -12,6 +12,8 @@ export type LlamaSpec = {
   readonly context: number;
   readonly batch: number;
   readonly flashAttention: boolean;
+  /** The node's own number where none is given. */
+  readonly threads?: number;
   readonly dtype: string;
 };
 /** An ONNX model. */

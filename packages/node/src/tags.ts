@@ -27,7 +27,8 @@ export class RequestTags {
       const found = /^([0-9a-f]{64}) ([0-9]{1,12})$/.exec(line);
       // A last line that was cut by a crash was never acted on; any other means somebody else wrote here.
       if (!found && i === lines.length - 1) continue;
-      if (!found) throw new CountersignError("STORE_CORRUPT", { message: `Line ${i + 1} of ${path} is not a request tag.` });
+      if (!found)
+        throw new CountersignError("STORE_CORRUPT", { message: `Line ${i + 1} of ${path} is not a request tag.` });
       const until = Number(found[2]);
       if (until * 1000 >= now) signed.set(found[1] as Hex, until);
     }

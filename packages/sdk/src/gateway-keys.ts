@@ -22,7 +22,14 @@ export async function requireGatewayKey(settings: Settings, key: Hex): Promise<v
   const judge = (keys: readonly Envelope[]) =>
     standingOfKey({ key, role: "gateway", times: [settings.now()], keys, trust, suite });
   let standing = judge([]);
-  if (standing.status === "unknown" && trust.registrars.length > 0) standing = judge(await fetchRegistration(settings));
+  if (standing.status === "unknown" && trust.registrars.length > 0) {
+    standing = judge(settings.registrations.get(key) ?? []);
+    if (standing.status === "unknown") {
+      const shown = await fetchRegistration(settings);
+      standing = judge(shown);
+      if (standing.status === "known") settings.registrations.set(key, shown);
+    }
+  }
   if (standing.status === "known") return;
   throw new CountersignError("OFFER_SIGNATURE_INVALID", {
     message: "The offer is signed by a gateway that nobody in the trust stands behind. Nothing was signed.",

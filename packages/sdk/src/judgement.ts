@@ -116,8 +116,9 @@ const notMet = (verdict: Verdict, receipt: Receipt | undefined): CountersignErro
     message: `The answer does not meet what was demanded and bought: ${verdict.outcome}. Its content is withheld.`,
     why: verdict.summary,
     remedy:
-      "`facts.verdict` says what was found. Keep the receipt: it is evidence. Nothing is owed for an unmet answer.",
-    facts: { verdict, codes: [...new Set(codes)], ...(receipt && { receipt }) },
+      "`facts.verdict` says what was found. The receipt is in the client's store: it is evidence. Nothing is owed for an unmet answer.",
+    // Never the receipt itself: its holder's part opens the conversation, and errors end up in logs.
+    facts: { verdict, codes: [...new Set(codes)], receiptId: receipt?.holder?.receiptId ?? null },
   });
 };
 
@@ -128,9 +129,10 @@ function requireBinding(
   receipt: Receipt,
   statement: Statement,
 ): void {
-  const { id } = statement.model;
-  if (id !== prepared.model && !id.endsWith(`/${prepared.model}`) && statement.model.digest !== prepared.model) {
-    throw new CountersignError("MODEL_MISMATCH", { message: `The model ${id} answered; asked was ${prepared.model}.` });
+  if (statement.model.id !== prepared.model) {
+    throw new CountersignError("MODEL_MISMATCH", {
+      message: `The model ${statement.model.id} answered; asked was ${prepared.model}.`,
+    });
   }
   if (!accepted) return;
   const { offer, offerDigest } = accepted;
@@ -193,7 +195,7 @@ async function requireNoDowngrade(
   verdict: Verdict,
 ): Promise<void> {
   const key = `${settings.trust.network} ${statement.model.id} ${statement.deployment.id} ${printPolicy(prepared.demand.policy)}`;
-  const best = (await settings.receipts.recall(key)) ?? [];
+  const best = [];
   const now = strengthOf(verdict);
   const missing = best.filter((word) => !now.includes(word));
   await settings.receipts.remember(key, [...new Set([...best, ...now])].sort());

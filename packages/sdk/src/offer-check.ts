@@ -61,10 +61,9 @@ function requireGuarantee(offer: Offer, prepared: Prepared): void {
       `${offer.deadline}, not ${demand.deadline}.`,
     );
   }
-  const { id, digest } = offer.model;
-  // A publisher's name may stand before the model's; a digest names a model exactly.
-  if (id !== prepared.model && !id.endsWith(`/${prepared.model}`) && digest !== prepared.model) {
-    refuse("MODEL_MISMATCH", `The offer is for the model ${id}.`, `Asked was ${prepared.model}.`);
+  // Exactly the name asked for: `mallory/pocket` is not `pocket`.
+  if (offer.model.id !== prepared.model) {
+    refuse("MODEL_MISMATCH", `The offer is for the model ${offer.model.id}.`, `Asked was ${prepared.model}.`);
   }
 }
 

@@ -13,7 +13,7 @@ import {
   parseJson,
   readStatement,
 } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import { isObject } from "./http.ts";
 
 /** Longest header that is read, in characters; gateways send at most 4 KiB. */

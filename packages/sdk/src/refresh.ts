@@ -113,7 +113,7 @@ export async function waitFor(settings: Settings, given: Receipt | Hex, millisec
       throw new CountersignError("ASSURANCE_NOT_MET", {
         message: `The answer did not come to meet what was demanded: ${now.verdict.outcome}.`,
         why: now.verdict.summary,
-        facts: { verdict: now.verdict, receipt: now.receipt },
+        facts: { verdict: now.verdict },
       });
     }
     await settings.sleep(delay);

@@ -61,7 +61,12 @@ export class ResponseEvents {
         append(this.#calls, item);
         return;
       case "response.function_call_arguments.done":
-        this.#expect("finished arguments", (final) => event.arguments === member(at(final, item), "arguments"));
+        this.#expect(
+          "finished arguments",
+          (final) =>
+            event.arguments === member(at(final, item), "arguments") &&
+            (event.name === undefined || event.name === member(at(final, item), "name")),
+        );
         return;
       case "response.completed":
       case "response.incomplete":

@@ -1,5 +1,7 @@
 import {
   CountersignError,
+  type Envelope,
+  type Hex,
   noTrust,
   type Policy,
   parsePolicy,
@@ -74,6 +76,8 @@ export type Settings = {
   readonly receipts: ReceiptStore;
   readonly suite: Suite;
   readonly ledger: Ledger;
+  /** Registrations that gateways showed, by key; judged anew for every offer. */
+  readonly registrations: Map<Hex, readonly Envelope[]>;
 };
 
 /** Policy of the SDK for calls that say none (spec/policy.md): stronger than the gateway's own default. */
@@ -173,6 +177,7 @@ export function readOptions(options: Options): Settings {
     receipts: options.receipts ?? memoryReceipts(),
     suite: options.suite ?? portableSuite,
     ledger: new Ledger(options.budget, now),
+    registrations: new Map(),
   };
 }
 

@@ -60,6 +60,8 @@ export type Reservations = {
    * Does nothing and answers false when the payment is settled or a settlement of it is under way.
    */
   readonly release: (key: PaymentKey) => Promise<boolean>;
+  /** Forgets ended reservations whose authorisation ended before a second: no chain takes it any more. */
+  readonly purge: (before: number) => Promise<number>;
   /**
    * What dead processes left, as found when the store was opened. `resumable`: a settlement is under way or done, and
    * the queue carries it on, so the reservation stays. `released`: nothing was charged and the answer never left the
@@ -104,6 +106,7 @@ export function openReservations(db: DatabaseSync, commits: GroupCommit, owner: 
     `UPDATE reservations SET state = 'released' WHERE payment = ? AND state = 'reserved'
      AND NOT EXISTS (SELECT 1 FROM settle_jobs WHERE key = reservations.payment AND state <> 'failed')`,
   );
+  const purge = db.prepare("DELETE FROM reservations WHERE state <> 'reserved' AND valid_before < ?");
   const row = (key: PaymentKey) => find.get(key.network, key.asset, key.from, key.nonce) as Row | undefined;
 
   function reserve(request: ReservationRequest): Reservation {
@@ -140,13 +143,15 @@ export function openReservations(db: DatabaseSync, commits: GroupCommit, owner: 
         complete.run(paymentKeyText(key));
       }),
     release: (key) => commits.run(() => Number(release.run(paymentKeyText(key)).changes) === 1),
+    purge: (before) => commits.run(() => Number(purge.run(before).changes)),
     recovered: recover(db, owner),
   };
 }
 
 /** Whether a process of this machine lives. A recycled pid reads as alive: then the reservation waits, unharmed. */
 function lives(pid: number): boolean {
-  if (pid === process.pid) return false; // ours is the only row of this process that counts, and it is excluded by id
+  // Our own handles are known by id; another row with our pid is of a dead process whose pid we were given.
+  if (pid === process.pid) return false;
   try {
     process.kill(pid, 0);
     return true;
@@ -163,31 +168,35 @@ function recover(db: DatabaseSync, owner: string): Reservations["recovered"] {
   ours.add(owner);
   db.exec("BEGIN IMMEDIATE");
   db.prepare("INSERT INTO owners (id, pid, started_at) VALUES (?, ?, unixepoch())").run(owner, process.pid);
-  const owners = db.prepare("SELECT id, pid FROM owners").all() as { id: string; pid: number }[];
+  const holders = db
+    .prepare(
+      `SELECT DISTINCT r.owner AS id, o.pid AS pid FROM reservations r LEFT JOIN owners o ON o.id = r.owner
+       WHERE r.state = 'reserved'`,
+    )
+    .all() as { id: string; pid: number | null }[];
   const rows = db.prepare(
     `SELECT *, EXISTS (SELECT 1 FROM settle_jobs WHERE key = reservations.payment AND state <> 'failed') AS settling
      FROM reservations WHERE owner = ? AND state = 'reserved'`,
   );
   const release = db.prepare("UPDATE reservations SET state = 'released' WHERE payment = ?");
   const adopt = db.prepare("UPDATE reservations SET owner = ? WHERE payment = ?");
-  const forget = db.prepare("DELETE FROM owners WHERE id = ?");
   const resumable: LeftReservation[] = [];
   const released: LeftReservation[] = [];
-  for (const { id, pid } of owners) {
-    if (ours.has(id) || lives(pid)) continue;
+  for (const { id, pid } of holders) {
+    if (ours.has(id) || (pid !== null && lives(pid))) continue;
     for (const row of rows.all(id) as (Row & { settling: number })[]) {
       const found = left(row);
       if (row.settling) adopt.run(owner, paymentKeyText(found.paymentKey));
       else release.run(paymentKeyText(found.paymentKey));
       (row.settling ? resumable : released).push(found);
     }
-    forget.run(id);
   }
   db.exec("COMMIT");
   return { resumable, released };
 }
 
-/** This handle is closed: what it still holds counts as left behind. */
-export function leave(owner: string): void {
+/** This handle is closed: whoever opens the file next finds what it still holds. */
+export function leave(db: DatabaseSync, owner: string): void {
   ours.delete(owner);
+  db.prepare("DELETE FROM owners WHERE id = ?").run(owner);
 }

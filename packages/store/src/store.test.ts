@@ -76,6 +76,28 @@ describe("reservations", () => {
     await store.close();
   });
 
+  test("what a closed store held is found by the next one", async () => {
+    const first = openStore({ file });
+    await first.reservations.reserve(request(1));
+    await first.close();
+    const next = openStore({ file });
+    expect(next.reservations.recovered.released.map((r) => r.receiptId)).toEqual([hex(3001)]);
+    await next.close();
+  });
+
+  test("is forgotten a week after its authorisation ended, never while it is in flight", async () => {
+    const store = openStore({ file });
+    await store.reservations.reserve(request(1));
+    await store.reservations.reserve(request(2));
+    await store.reservations.complete(key(1));
+    await store.purge((2_000_000_000 + 7 * 86_400) * 1000);
+    expect((await store.reservations.get(key(1)))?.state).toBe("settled");
+    await store.purge((2_000_000_001 + 7 * 86_400) * 1000);
+    expect(await store.reservations.get(key(1))).toBeUndefined();
+    expect((await store.reservations.get(key(2)))?.state).toBe("reserved");
+    await store.close();
+  });
+
   test("many at once share few transactions", async () => {
     const store = openStore({ file });
     const before = store.commits();
@@ -85,7 +107,9 @@ describe("reservations", () => {
     await store.close();
   });
 
-  test("what a killed process held is released, or resumable where its settlement is under way", { timeout: 30_000 }, async () => {
+  test("what a killed process held is released, or resumable where its settlement is under way", {
+    timeout: 30_000,
+  }, async () => {
     const script = `
       import { openStore, paymentKeyText } from ${JSON.stringify(new URL("./index.ts", import.meta.url).href)};
       const store = openStore({ file: ${JSON.stringify(file)} });

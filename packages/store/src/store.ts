@@ -10,6 +10,8 @@ import { openReceipts, type Receipts } from "./receipts.ts";
 import { leave, openReservations, type Reservations } from "./reservations.ts";
 import { openSettleJobs, type SettleJobs } from "./settle-jobs.ts";
 
+const hour = 3600;
+
 /**
  * Durable state of one gateway. Every method is asynchronous and a write's promise means "on disk", so that another
  * engine can stand behind the same type.
@@ -50,11 +52,12 @@ export function openStore(options: {
   const offers = openOffers(db, commits);
   const nonces = openNonces(db, commits);
   const answers = openAnswers(db, commits, options.answerLimits ?? { one: 4 << 20, all: 256 << 20 });
+  const reservations = openReservations(db, commits, owner);
   return {
     offers,
     nonces,
     answers,
-    reservations: openReservations(db, commits, owner),
+    reservations,
     receipts: openReceipts(db, commits),
     settleJobs: openSettleJobs(db, commits),
     debts: openDebts(db, commits),
@@ -62,11 +65,17 @@ export function openStore(options: {
     commits: () => commits.commits,
     purge: async (now) => {
       const second = Math.floor(now / 1000);
-      await Promise.all([offers.purge(second - 3600), nonces.purge(second), answers.purge(now)]);
+      await Promise.all([
+        offers.purge(second - hour),
+        nonces.purge(second),
+        answers.purge(now),
+        // A week: long after every stored answer of it, and far from any clock that is set back.
+        reservations.purge(second - 7 * 24 * hour),
+      ]);
     },
     close: async () => {
       commits.close();
-      leave(owner);
+      leave(db, owner);
       db.close();
     },
   };

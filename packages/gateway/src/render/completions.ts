@@ -1,6 +1,13 @@
 import type { JsonObject, Output, TokenLogprob } from "@countersign/core";
 import { followPieces, wrongKind } from "./pieces.ts";
-import { type Answer, type AnswerHead, logprobNumber, type Renderer, type StreamRendering, usageOf } from "./rendering.ts";
+import {
+  type Answer,
+  type AnswerHead,
+  logprobNumber,
+  type Renderer,
+  type StreamRendering,
+  usageOf,
+} from "./rendering.ts";
 
 type Text = Extract<Output, { kind: "text" }>;
 

@@ -3,8 +3,8 @@ import {
   fromUtf8,
   type Output,
   outputBytes,
-  readDelivered,
   type RunResult,
+  readDelivered,
   toBase64,
   utf8,
 } from "@countersign/core";
@@ -72,7 +72,14 @@ const cases: readonly (readonly [EndpointPath, fc.Arbitrary<readonly Output[]>, 
     {},
   ],
   ["/v1/responses", responsesMessage.map((m) => [m]), { instructions: "be brief", metadata: { a: "b" } }],
-  ["/v1/embeddings", fc.array(words.map((w) => embedding(w.filter(finite))), { minLength: 1, maxLength: 3 }), {}],
+  [
+    "/v1/embeddings",
+    fc.array(
+      words.map((w) => embedding(w.filter(finite))),
+      { minLength: 1, maxLength: 3 },
+    ),
+    {},
+  ],
   ["/v1/embeddings", fc.array(words.map(embedding), { minLength: 1, maxLength: 3 }), { encoding_format: "base64" }],
   ["/v1/infer", tensors, {}],
 ];
@@ -109,7 +116,8 @@ describe.each(cases)("%s", (path, outputs, request) => {
         if (streamed) {
           for (const [choice, output] of list.entries()) {
             const whole = output.kind === "message" ? output.content : output.kind === "text" ? output.text : null;
-            for (const content of ["", ...cut(whole ?? "", size)]) out += rendering.delta({ type: "delta", choice, content });
+            for (const content of ["", ...cut(whole ?? "", size)])
+              out += rendering.delta({ type: "delta", choice, content });
           }
         }
         out += rendering.close(answerOf(list)) + rendering.last(answerOf(list), { receipt: null });
@@ -121,7 +129,8 @@ describe.each(cases)("%s", (path, outputs, request) => {
   it("refuses pieces that are not the committed answer", () => {
     const rendering = stream(head(request));
     rendering.delta({ type: "delta", choice: 0, content: "other" });
-    const kind = path === "/v1/completions" ? { kind: "text", text: "one" } : { kind: "message", content: "one", tool_calls: [] };
+    const kind =
+      path === "/v1/completions" ? { kind: "text", text: "one" } : { kind: "message", content: "one", tool_calls: [] };
     expect(() => rendering.close(answerOf([{ ...kind, finish: "stop" } as Output]))).toThrow(
       expect.objectContaining({ code: "OUTPUT_MISMATCH" }),
     );

@@ -101,8 +101,7 @@ function stream(head: AnswerHead): StreamRendering {
       event("response.content_part.added", { ...at, part: textPart("") })
     );
   };
-  const piece = (delta: string) =>
-    openText() + event("response.output_text.delta", { ...at, delta, logprobs: [] });
+  const piece = (delta: string) => openText() + event("response.output_text.delta", { ...at, delta, logprobs: [] });
   const closeText = (text: string, status: string) =>
     event("response.output_text.done", { ...at, text, logprobs: [] }) +
     event("response.content_part.done", { ...at, part: textPart(text) }) +
@@ -137,8 +136,9 @@ function stream(head: AnswerHead): StreamRendering {
       return text + end + message.tool_calls.map((c, i) => call(c, i, first + i, status)).join("");
     },
     last(answer, extra) {
-      const response = { ...wholeOf(head, answer), ...(extra && { countersign: extra }) };
-      return event(response.status === "incomplete" ? "response.incomplete" : "response.completed", { response });
+      const whole = wholeOf(head, answer);
+      const response = { ...whole, ...(extra && { countersign: extra }) };
+      return event(whole.status === "incomplete" ? "response.incomplete" : "response.completed", { response });
     },
   };
 }

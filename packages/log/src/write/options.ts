@@ -15,7 +15,7 @@ export type OpenLogOptions = {
   readonly flushEvery?: number;
   /** `shuffled` by default: entries of one commit are put in random order, so that order tells less about who came when. */
   readonly order?: "shuffled" | "arrival";
-  /** How many of the latest entries are remembered, so that the same bytes get the same index: 65,536 by default, 0 for none. */
+  /** How many of the latest entries are remembered at least, so that the same bytes get the same index: 65,536 by default, 0 for none. */
   readonly remember?: number;
   /** Size at which a new WAL segment begins, 64 MiB by default. */
   readonly segmentBytes?: number;

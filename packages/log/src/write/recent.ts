@@ -1,34 +1,43 @@
-/** Which index each of the latest entries has, by leaf hash, so that appending the same bytes again changes nothing. */
-export class RecentEntries<T> {
+/**
+ * The latest `limit` values by name, and up to as many older ones.
+ *
+ * Two generations instead of dropping the oldest one by one: a Map that loses its first key at every step has to walk
+ * past all the lost ones to find the next.
+ */
+export class Recent<T> {
   private readonly limit: number;
-  private readonly known = new Map<string, T>();
+  private young = new Map<string, T>();
+  private old = new Map<string, T>();
 
   constructor(limit: number) {
     this.limit = limit;
   }
 
-  get(leaf: Uint8Array): T | undefined {
-    return this.limit === 0 ? undefined : this.known.get(nameOf(leaf));
+  get(name: string): T | undefined {
+    return this.young.get(name) ?? this.old.get(name);
   }
 
-  set(leaf: Uint8Array, value: T): void {
+  set(name: string, value: T): void {
     if (this.limit === 0) return;
-    this.known.set(nameOf(leaf), value);
-    if (this.known.size <= this.limit) return;
-    for (const oldest of this.known.keys()) {
-      this.known.delete(oldest);
-      return;
+    if (this.young.size >= this.limit) {
+      this.old = this.young;
+      this.young = new Map();
     }
+    this.young.set(name, value);
   }
 
-  /** Changes the value without making the entry younger. */
-  replace(leaf: Uint8Array, value: T): void {
-    this.known.set(nameOf(leaf), value);
+  /** Changes the value of a name that is there, without making it younger. */
+  replace(name: string, value: T): void {
+    if (this.young.has(name)) this.young.set(name, value);
+    else if (this.old.has(name)) this.old.set(name, value);
   }
 
-  delete(leaf: Uint8Array): void {
-    this.known.delete(nameOf(leaf));
+  delete(name: string): void {
+    this.young.delete(name);
+    this.old.delete(name);
   }
 }
 
-const nameOf = (leaf: Uint8Array): string => Buffer.from(leaf.buffer, leaf.byteOffset, 32).toString("latin1");
+/** A hash as a map's key. */
+export const nameOfHash = (hash: Uint8Array): string =>
+  Buffer.from(hash.buffer, hash.byteOffset, 32).toString("latin1");

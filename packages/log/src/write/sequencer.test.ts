@@ -257,6 +257,20 @@ describe("recovery", () => {
       writeFileSync(walFile(), bytes.with(at, (bytes[at] as number) ^ 0x20));
       await expect(open(), `byte ${at}`).rejects.toThrow(/LOG_CORRUPT/);
     }
+    // Without a checkpoint to contradict, a broken record before a whole one still is one; a broken last one never was.
+    const note = readFileSync(join(dir, "checkpoint"));
+    const { batches } = readSegment(bytes, "");
+    const startOfLast = bytes.length - (batches.at(-1)?.payload.length ?? 0) - 52;
+    rmSync(join(dir, "checkpoint"));
+    for (const at of [headerBytes, headerBytes + 25, startOfLast - 1]) {
+      writeFileSync(walFile(), bytes.with(at, (bytes[at] as number) ^ 0x20));
+      await expect(open(), `byte ${at}`).rejects.toThrow(/LOG_CORRUPT/);
+    }
+    writeFileSync(walFile(), bytes.with(startOfLast, 0));
+    const shorter = await open();
+    expect(shorter.head().size).toBe(6);
+    await shorter.close();
+    writeFileSync(join(dir, "checkpoint"), note);
     for (const length of [0, 20, headerBytes - 1]) {
       writeFileSync(walFile(), bytes.subarray(0, length));
       await expect(open(), `${length} bytes`).rejects.toThrow(/LOG_CORRUPT/);

@@ -12,8 +12,9 @@ import { readDirectory } from "./directory.ts";
 import { lockDirectory } from "./lock.ts";
 import { nativeSha256 } from "./native-hash.ts";
 import type { Appended, Head, LogWriter, OpenLogOptions } from "./options.ts";
+import { cacheNodes, cacheTiles } from "./proof-cache.ts";
 import { publishHead, readHead, signHead } from "./publisher.ts";
-import { RecentEntries } from "./recent.ts";
+import { nameOfHash, Recent } from "./recent.ts";
 import { shuffle, systemRandom } from "./shuffle.ts";
 import { TreeFiles } from "./tree-files.ts";
 import { Wal } from "./wal.ts";
@@ -24,6 +25,7 @@ const maxBatchBytes = 4 << 20;
 type Pending = {
   readonly entry: Buffer;
   readonly leaf: Uint8Array;
+  readonly name: string;
   readonly resolve: (value: Appended) => void;
   readonly reject: (error: unknown) => void;
 };
@@ -60,9 +62,11 @@ class Sequencer {
   private readonly wal: Wal;
   private readonly files: TreeFiles;
   private readonly unlock: () => void;
-  private readonly recent: RecentEntries<number | Promise<Appended>>;
+  private readonly recent: Recent<number | Promise<Appended>>;
   private readonly listeners = new Set<(head: Head) => void>();
   private readonly fetchTile: ReturnType<typeof readDirectory>;
+  private readonly tiles: ReturnType<typeof readDirectory>;
+  private readonly nodes = cacheNodes(65_536);
   private readonly random: () => number;
   private published: Head | undefined;
   /** Entries that the disk has. */
@@ -116,12 +120,13 @@ class Sequencer {
     this.files = files;
     this.durable = files.size;
     this.fetchTile = readDirectory(options.dir);
+    this.tiles = cacheTiles(this.fetchTile, 256);
     this.random = options.random ?? systemRandom();
     const limit = options.remember ?? 65_536;
-    this.recent = new RecentEntries(limit);
+    this.recent = new Recent(limit);
     const start = files.size - leaves.length;
     const latest = [...files.leavesBefore(start, limit - leaves.length), ...leaves].slice(-limit || leaves.length);
-    for (const [i, leaf] of latest.entries()) this.recent.set(leaf, files.size - latest.length + i);
+    for (const [i, leaf] of latest.entries()) this.recent.set(nameOfHash(leaf), files.size - latest.length + i);
     if (this.durable > (published?.size ?? -1)) this.newRound();
     if (wal.hasOlder) this.dropOlderAt = files.size;
   }
@@ -156,13 +161,14 @@ class Sequencer {
     } catch (error) {
       return Promise.reject(error);
     }
-    const known = this.recent.get(leaf);
+    const name = nameOfHash(leaf);
+    const known = this.recent.get(name);
     if (known !== undefined) return typeof known === "number" ? Promise.resolve(this.appended(known, leaf)) : known;
     const promise = new Promise<Appended>((resolve, reject) => {
       // The caller may reuse its buffer: the bytes that were hashed are the bytes that are logged.
-      this.pending.push({ entry: Buffer.from(entry), leaf, resolve, reject });
+      this.pending.push({ entry: Buffer.from(entry), leaf, name, resolve, reject });
     });
-    this.recent.set(leaf, promise);
+    this.recent.set(name, promise);
     // One turn of the microtask queue gathers what callers append together into one commit.
     this.writing ??= Promise.resolve().then(() => this.writeAll());
     return promise;
@@ -225,7 +231,7 @@ class Sequencer {
     const { published } = this.newRound();
     for (const [i, item] of batch.entries()) {
       this.unabsorbed.push(item);
-      if (this.recent.get(item.leaf) !== undefined) this.recent.replace(item.leaf, start + i);
+      this.recent.replace(item.name, start + i);
       item.resolve({ index: start + i, leafHash: item.leaf, integrated: published.promise });
     }
     this.publishing ??= this.publishAll();
@@ -315,7 +321,7 @@ class Sequencer {
 
   private async proof(index: number): Promise<string> {
     const { size, root, note } = this.head();
-    const read = readFromTiles(this.fetchTile, size, { hash: nativeSha256 });
+    const read = this.nodes(readFromTiles(this.tiles, size, { hash: nativeSha256 }));
     const path = await proveInclusion(index, size, read, nativeSha256);
     const [leaf] = await read([{ level: 0, index }]);
     const check = checkInclusion({ index, size, leaf: leaf as Uint8Array, proof: path, root, hash: nativeSha256 });
@@ -336,8 +342,8 @@ class Sequencer {
 
   private fail(error: unknown): void {
     this.failure ??= error;
-    for (const { reject, leaf } of this.pending.splice(0)) {
-      this.recent.delete(leaf);
+    for (const { reject, name } of this.pending.splice(0)) {
+      this.recent.delete(name);
       reject(refusal(this.failure));
     }
     for (const { published } of this.rounds.splice(0)) published.reject(refusal(this.failure));

@@ -34,9 +34,10 @@ function writeAll(fd: number, bytes: Buffer, position: number): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
 }
 
+// A segment gets its name when its header is on the disk.
+const unfinished = ".tmp";
 // Room is written as zeros ahead of use: a flush inside it changes no metadata, so it does not have to wait for the file
 // system's journal and for the tiles that happen to be in it.
-const unfinished = ".tmp";
 const firstRoom = 256 << 10;
 const mostRoom = 8 << 20;
 

@@ -57,11 +57,16 @@ export class Engines {
       batch,
       flashAttention,
       dtype,
-      threads: this.#limits.threads,
+      threads: spec.threads ?? this.#limits.threads,
       engine: "llama.cpp",
       version: `node-llama-cpp-${versionOf("node-llama-cpp")}`,
     };
-    return this.#pool.take({ key: `llama/${JSON.stringify(load)}`, entry: entry("llama-worker"), load, bytes: spec.bytes });
+    return this.#pool.take({
+      key: `llama/${JSON.stringify(load)}`,
+      entry: entry("llama-worker"),
+      load,
+      bytes: spec.bytes,
+    });
   }
 
   /** The worker of all ONNX models. */

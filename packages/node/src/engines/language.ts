@@ -51,7 +51,12 @@ export type LanguageEvent =
       readonly rewrites: readonly string[];
       readonly maxTokens: number;
     }
-  | { readonly type: "piece"; readonly choice: number; readonly text: string; readonly logprobs?: readonly TokenLogprob[] }
+  | {
+      readonly type: "piece";
+      readonly choice: number;
+      readonly text: string;
+      readonly logprobs?: readonly TokenLogprob[];
+    }
   | {
       readonly type: "choice";
       readonly choice: number;
@@ -62,7 +67,12 @@ export type LanguageEvent =
       readonly prompt: number;
       readonly generation: number;
     }
-  | { readonly type: "vector"; readonly index: number; readonly values: Float32Array; readonly tokens: readonly number[] };
+  | {
+      readonly type: "vector";
+      readonly index: number;
+      readonly values: Float32Array;
+      readonly tokens: readonly number[];
+    };
 
 /** What a loaded language engine says of itself. */
 export type LanguageInfo = {

@@ -114,6 +114,7 @@ async function run(
 ): Promise<void> {
   if (!loaded) throw new Error("run before load");
   if (call.kind === "embed") return embed(loaded, call, emit, signal);
+  refuseForeignBias(loaded.model, call.sampling.bias);
   const { input, tokens } = readInput(loaded, call);
   const room = loaded.limit - tokens.length;
   const wanted = call.maxTokens ?? Math.min(call.mostOutput, Math.max(room, 1));
@@ -123,6 +124,17 @@ async function run(
     if (signal.aborted) return;
     await generate(loaded, call, tokens, wanted, choice, seed, emit, signal);
   }
+}
+
+const vocabulary = (model: LlamaModel): number => model.fileInfo.metadata.tokenizer.ggml.tokens.length;
+
+function refuseForeignBias(model: LlamaModel, bias: readonly (readonly [number, number])[]): void {
+  const foreign = bias.find(([id]) => id >= vocabulary(model));
+  if (!foreign) return;
+  throw new CountersignError("REQUEST_FIELD_INVALID", {
+    message: `The model has no token ${foreign[0]}, so a bias on it would do nothing.`,
+    param: `logit_bias.${foreign[0]}`,
+  });
 }
 
 const tooLong = (prompt: number, asked: number | null, limit: number) =>
@@ -136,17 +148,23 @@ const tooLong = (prompt: number, asked: number | null, limit: number) =>
     facts: { prompt, limit },
   });
 
-function readInput({ model, template }: Loaded, { input }: LanguageCall): { input: Rendered; tokens: readonly Token[] } {
+function readInput(
+  { model, template }: Loaded,
+  { input }: LanguageCall,
+): { input: Rendered; tokens: readonly Token[] } {
   if (input.kind === "tokens") {
-    const size = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
-    if (input.tokens.some((t) => t >= size))
-      throw new CountersignError("REQUEST_FIELD_INVALID", { message: "A token id is not in the model's vocabulary.", param: "prompt" });
+    if (input.tokens.some((t) => t >= vocabulary(model)))
+      throw new CountersignError("REQUEST_FIELD_INVALID", {
+        message: "A token id is not in the model's vocabulary.",
+        param: "prompt",
+      });
     return { input: { text: "", rewrites: [] }, tokens: input.tokens as readonly Token[] };
   }
-  if (input.kind === "text")
-    return { input: { text: input.text, rewrites: [] }, tokens: tokenise(model, input.text) };
+  if (input.kind === "text") return { input: { text: input.text, rewrites: [] }, tokens: tokenise(model, input.text) };
   if (!template)
-    throw new CountersignError("MODEL_TASK_MISMATCH", { message: "This model has no chat template; ask it for a completion." });
+    throw new CountersignError("MODEL_TASK_MISMATCH", {
+      message: "This model has no chat template; ask it for a completion.",
+    });
   const rendered = template.render(input.messages, input.tools);
   return { input: rendered, tokens: tokenise(model, rendered.text) };
 }
@@ -172,7 +190,11 @@ async function generate(
   const { sampling, logprobs } = call;
   // With a grammar the engine draws, since it alone knows which tokens the grammar lets through.
   const ours = call.grammar === null && (!isPlainGreedy(sampling) || logprobs !== null);
-  const stream = new TextStream((ids, before) => model.detokenize(ids as Token[], false, before as Token[]), call.stop, prompt);
+  const stream = new TextStream(
+    (ids, before) => model.detokenize(ids as Token[], false, before as Token[]),
+    call.stop,
+    prompt,
+  );
   const ids: number[] = [];
   const chances: string[] = [];
   const counts = new Map<number, number>();
@@ -210,7 +232,8 @@ async function generate(
     }
     const text = stream.add(token);
     const about = logprobs !== null && probabilities ? [describe(model, token, probabilities, logprobs)] : [];
-    if (text !== "" || about.length > 0) emit({ type: "piece", choice, text, ...(about.length > 0 && { logprobs: about }) });
+    if (text !== "" || about.length > 0)
+      emit({ type: "piece", choice, text, ...(about.length > 0 && { logprobs: about }) });
     if (stream.stopped || (call.grammar !== null && isWhole(stream.text))) {
       finish = "stop";
       break;
@@ -250,7 +273,8 @@ function isWhole(text: string): boolean {
 
 async function grammarState(llama: Llama, model: LlamaModel, schema: unknown) {
   try {
-    const grammar = schema === null ? await llama.getGrammarFor("json") : await llama.createGrammarForJsonSchema(schema as never);
+    const grammar =
+      schema === null ? await llama.getGrammarFor("json") : await llama.createGrammarForJsonSchema(schema as never);
     return new LlamaGrammarEvaluationState({ model, grammar });
   } catch (cause) {
     throw new CountersignError("PARAMETER_NOT_SUPPORTED", {

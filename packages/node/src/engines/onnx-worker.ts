@@ -5,7 +5,13 @@ import { basename } from "node:path";
 import { CountersignError, type Hex } from "@countersign/core";
 import { loadVerified } from "@countersign/registry";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { checkTensors, type ElementType, isElementType, type NamedTensor, type NamedTensors } from "../models/tensor.ts";
+import {
+  checkTensors,
+  type ElementType,
+  isElementType,
+  type NamedTensor,
+  type NamedTensors,
+} from "../models/tensor.ts";
 import { serveWorker } from "./worker-side.ts";
 
 /** Settings of the runtime: part of each profile. */

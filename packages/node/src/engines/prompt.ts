@@ -127,7 +127,8 @@ function spellTools(messages: readonly JsonObject[], tools: readonly JsonObject[
     if (m.role === "tool") return { role: "user", content: `<tool_response>\n${String(m.content)}\n</tool_response>` };
     if (!Array.isArray(m.tool_calls)) return m;
     const calls = (m.tool_calls as readonly { function: { name: string; arguments: string } }[]).map(
-      (c) => `<tool_call>\n${JSON.stringify({ name: c.function.name, arguments: parsedOr(c.function.arguments) })}\n</tool_call>`,
+      (c) =>
+        `<tool_call>\n${JSON.stringify({ name: c.function.name, arguments: parsedOr(c.function.arguments) })}\n</tool_call>`,
     );
     return { role: "assistant", content: [String(m.content ?? ""), ...calls].filter((t) => t !== "").join("\n") };
   });

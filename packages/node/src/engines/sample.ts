@@ -71,4 +71,5 @@ function cut(weights: readonly number[], { topP, minP }: Sampling): number {
 }
 
 /** Natural logarithm of a probability as decimal text; impossible is -9999, as OpenAI writes it. */
-export const logprobText = (p: number): string => (p > 0 ? (Math.log(p) + 0).toFixed(6).replace(/^-0\.0+$/, "0.000000") : "-9999");
+export const logprobText = (p: number): string =>
+  p > 0 ? (Math.log(p) + 0).toFixed(6).replace(/^-0\.0+$/, "0.000000") : "-9999";

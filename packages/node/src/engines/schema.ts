@@ -79,7 +79,9 @@ function convert(schema: Json, param: string, depth: number): JsonObject {
     Object.fromEntries(keys.flatMap((k) => (from[k] === undefined ? [] : [[k, from[k] as Json]])));
   if (type === "object") {
     const properties = convertEach(from.properties ?? {}, `${param}.properties`, depth);
-    const missing = (Array.isArray(from.required) ? from.required : []).find((r) => !Object.hasOwn(properties, String(r)));
+    const missing = (Array.isArray(from.required) ? from.required : []).find(
+      (r) => !Object.hasOwn(properties, String(r)),
+    );
     if (missing !== undefined) refuse(`required property "${String(missing)}" is not described`, `${param}.required`);
     const free = Object.keys(properties).length === 0 && from.additionalProperties !== false;
     return into({ type: "object", properties, ...(free && { additionalProperties: true }) } as Record<string, Json>);
@@ -95,7 +97,8 @@ function convert(schema: Json, param: string, depth: number): JsonObject {
 }
 
 function convertEach(value: Json, param: string, depth: number): JsonObject {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return refuse("properties must be an object", param);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return refuse("properties must be an object", param);
   return Object.fromEntries(
     Object.entries(value as JsonObject).map(([k, v]) => [k, convert(v, `${param}.${k}`, depth + 1)]),
   );

@@ -2,7 +2,15 @@ import { CountersignError, type Json, type JsonObject } from "@countersign/core"
 import { z } from "zod";
 import type { LanguageCall } from "../engines/language.ts";
 import { grammarSchema } from "../engines/schema.ts";
-import { check, generationTable, only, readParameters, readSampling, samplingDefaults, unsupported } from "./parameters.ts";
+import {
+  check,
+  generationTable,
+  only,
+  readParameters,
+  readSampling,
+  samplingDefaults,
+  unsupported,
+} from "./parameters.ts";
 import type { ReadTextTask } from "./text-task.ts";
 import { callSchema, readToolChoice, readTools, spellTool } from "./tools.ts";
 
@@ -42,17 +50,25 @@ export const readChat: ReadTextTask = ({ value }, limits) => {
   const toolChoice = readToolChoice(value.tool_choice, tools);
   const maxTokens = oneOf(p.max_tokens, p.max_completion_tokens, limits.maxOutput);
   if (p.top_logprobs !== undefined && p.logprobs !== true)
-    throw new CountersignError("REQUEST_FIELD_INVALID", { message: "top_logprobs needs logprobs to be true.", param: "top_logprobs" });
+    throw new CountersignError("REQUEST_FIELD_INVALID", {
+      message: "top_logprobs needs logprobs to be true.",
+      param: "top_logprobs",
+    });
   const grammar = readFormat(p.response_format, "response_format");
   const sampling = readSampling(p);
   const forced = tools !== null && toolChoice !== "none" && toolChoice !== "auto";
-  if (forced && grammar) throw unsupported("response_format", "A forced tool call and a response format exclude each other.");
+  if (forced && grammar)
+    throw unsupported("response_format", "A forced tool call and a response format exclude each other.");
   const shaped = forced ? { schema: callSchema(tools, toolChoice) } : grammar;
   refuseUnderGrammar(shaped !== null, p);
   return {
     kind: "text",
     form: "message",
-    input: { kind: "chat", messages: readMessages(value.messages), tools: toolChoice === "none" ? null : (tools?.map(spellTool) ?? null) },
+    input: {
+      kind: "chat",
+      messages: readMessages(value.messages),
+      tools: toolChoice === "none" ? null : (tools?.map(spellTool) ?? null),
+    },
     maxTokens,
     mostOutput: limits.maxOutput,
     sampling,
@@ -104,8 +120,13 @@ export function refuseUnderGrammar(grammar: boolean, given: Readonly<Record<stri
     if (given[name] !== undefined && given[name] !== 0)
       throw unsupported(name, `${name} cannot be combined with a response format or a forced tool call.`);
   }
-  if (given.logprobs === true) throw unsupported("logprobs", "Log probabilities cannot be combined with a response format or a forced tool call.");
-  if (given.stop !== undefined) throw unsupported("stop", "Stop texts cannot be combined with a response format or a forced tool call: they would cut the JSON text.");
+  if (given.logprobs === true)
+    throw unsupported("logprobs", "Log probabilities cannot be combined with a response format or a forced tool call.");
+  if (given.stop !== undefined)
+    throw unsupported(
+      "stop",
+      "Stop texts cannot be combined with a response format or a forced tool call: they would cut the JSON text.",
+    );
 }
 
 const part = z.strictObject({ type: z.custom<"text">((v) => v === "text", 'only "text"'), text: z.string() });
@@ -134,13 +155,21 @@ const messageShape = z.discriminatedUnion("role", [
     annotations: z.array(z.never()).nullish(),
     reasoning_content: nothing,
   }),
-  z.strictObject({ role: z.literal("tool"), content, tool_call_id: z.string().min(1).max(128), name: z.string().optional() }),
+  z.strictObject({
+    role: z.literal("tool"),
+    content,
+    tool_call_id: z.string().min(1).max(128),
+    name: z.string().optional(),
+  }),
 ]);
 
 /** Reads messages into what templates take: text parts joined, empty members left out. @throws REQUEST_FIELD_INVALID, PARAMETER_NOT_SUPPORTED */
 export function readMessages(value: Json | undefined): readonly JsonObject[] {
   if (!Array.isArray(value) || value.length === 0)
-    throw new CountersignError("REQUEST_FIELD_INVALID", { message: "`messages` must hold at least one message.", param: "messages" });
+    throw new CountersignError("REQUEST_FIELD_INVALID", {
+      message: "`messages` must hold at least one message.",
+      param: "messages",
+    });
   return value.map((given, i) => {
     const where = `messages[${i}]`;
     if (typeof given === "object" && given !== null && "name" in given && (given as JsonObject).role !== "tool")
@@ -151,7 +180,10 @@ export function readMessages(value: Json | undefined): readonly JsonObject[] {
     if (message.role === "tool") return { role: "tool", content: text ?? "", tool_call_id: message.tool_call_id };
     if (message.role !== "assistant") return { role: message.role, content: text ?? "" };
     if (text === null && !message.tool_calls)
-      throw new CountersignError("REQUEST_FIELD_INVALID", { message: `${where} has neither content nor tool calls.`, param: `${where}.content` });
+      throw new CountersignError("REQUEST_FIELD_INVALID", {
+        message: `${where} has neither content nor tool calls.`,
+        param: `${where}.content`,
+      });
     return {
       role: "assistant",
       content: text ?? "",

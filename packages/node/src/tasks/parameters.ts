@@ -93,7 +93,7 @@ export const generationTable = {
   stop: z.union([text, z.array(text).min(1).max(4)]),
 } as const;
 
-type SamplingValues = { readonly [K in keyof typeof samplingTable]?: z.infer<(typeof samplingTable)[K]> };
+type SamplingValues = { readonly [K in keyof typeof samplingTable]?: z.infer<(typeof samplingTable)[K]> | undefined };
 
 /** The rules that sampling parameters come to; greedy where none is given. */
 export const readSampling = (p: SamplingValues): Sampling => ({

@@ -2,7 +2,15 @@ import { CountersignError, type Json, type JsonObject } from "@countersign/core"
 import { z } from "zod";
 import { grammarSchema } from "../engines/schema.ts";
 import { checkMost, readMessages, refuseUnderGrammar } from "./chat.ts";
-import { check, only, readParameters, readSampling, samplingDefaults, samplingTable, unsupported } from "./parameters.ts";
+import {
+  check,
+  only,
+  readParameters,
+  readSampling,
+  samplingDefaults,
+  samplingTable,
+  unsupported,
+} from "./parameters.ts";
 import type { ReadTextTask } from "./text-task.ts";
 import { callSchema, readFlatTools, readToolChoice, spellTool } from "./tools.ts";
 
@@ -89,7 +97,11 @@ const itemShape = z.union([
     content: z.union([z.string(), z.array(part)]),
   }),
   z.object({ type: z.literal("function_call"), call_id: z.string(), name: z.string(), arguments: z.string() }),
-  z.object({ type: z.literal("function_call_output"), call_id: z.string(), output: z.union([z.string(), z.array(part)]) }),
+  z.object({
+    type: z.literal("function_call_output"),
+    call_id: z.string(),
+    output: z.union([z.string(), z.array(part)]),
+  }),
 ]);
 
 const textOf = (content: string | readonly z.infer<typeof part>[]): string =>
@@ -99,7 +111,10 @@ const textOf = (content: string | readonly z.infer<typeof part>[]): string =>
 function readItems(input: Json | undefined): JsonObject[] {
   if (typeof input === "string") return [{ role: "user", content: input }];
   if (!Array.isArray(input) || input.length === 0)
-    throw new CountersignError("REQUEST_FIELD_INVALID", { message: "`input` must be a text or a list of items.", param: "input" });
+    throw new CountersignError("REQUEST_FIELD_INVALID", {
+      message: "`input` must be a text or a list of items.",
+      param: "input",
+    });
   const messages: JsonObject[] = [];
   for (const [i, given] of input.entries()) {
     const where = `input[${i}]`;

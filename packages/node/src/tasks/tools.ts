@@ -20,7 +20,10 @@ export type ToolChoice = "none" | "auto" | "required" | { readonly name: string 
 /** Reads chat's `tools`. @throws REQUEST_FIELD_INVALID, PARAMETER_NOT_SUPPORTED */
 export function readTools(value: Json | undefined): readonly Tool[] | null {
   if (value === undefined || value === null) return null;
-  const shape = z.array(z.strictObject({ type: onlyFunction, function: functionShape })).min(1).max(128);
+  const shape = z
+    .array(z.strictObject({ type: onlyFunction, function: functionShape }))
+    .min(1)
+    .max(128);
   return unique(check(shape, value, "tools").map((t) => t.function));
 }
 
@@ -77,7 +80,10 @@ export function callSchema(tools: readonly Tool[], choice: ToolChoice): JsonObje
     type: "object",
     properties: {
       name: { const: tool.name },
-      arguments: grammarSchema((tool.parameters as Json) ?? { type: "object", properties: {}, additionalProperties: false }, `tools.${tool.name}.parameters`),
+      arguments: grammarSchema(
+        (tool.parameters as Json) ?? { type: "object", properties: {}, additionalProperties: false },
+        `tools.${tool.name}.parameters`,
+      ),
     },
   }));
   return (one.length === 1 ? one[0] : { oneOf: one }) as JsonObject;
@@ -136,7 +142,12 @@ export class CallReader {
         return shown;
       }
       const block = this.#pending.slice(start, end + closing.length);
-      const call = readCall(block.slice(opening.length, -closing.length).trim(), this.#tools, this.#choice, this.calls.length);
+      const call = readCall(
+        block.slice(opening.length, -closing.length).trim(),
+        this.#tools,
+        this.#choice,
+        this.calls.length,
+      );
       shown += this.#pending.slice(0, start) + (call ? "" : block);
       if (call) this.calls.push(call);
       this.#pending = this.#pending.slice(end + closing.length);

@@ -1,6 +1,6 @@
 import { CountersignError, type ParsedRequest } from "@countersign/core";
 import { z } from "zod";
-import { type NamedTensors } from "../models/tensor.ts";
+import type { NamedTensors } from "../models/tensor.ts";
 import { parseTensors } from "../models/tensor-wire.ts";
 import { check, only, readParameters } from "./parameters.ts";
 
@@ -11,7 +11,10 @@ export type TensorTask = { readonly kind: "tensors"; readonly inputs: NamedTenso
 
 const tokens = z.array(z.number().int().min(0).max(4_294_967_295)).min(1);
 const inputShape = z.union([
-  z.string().min(1).transform((t) => [t]),
+  z
+    .string()
+    .min(1)
+    .transform((t) => [t]),
   tokens.transform((t) => [t]),
   z.array(z.string().min(1)).min(1).max(256),
   z.array(tokens).min(1).max(256),

@@ -1,4 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   authorizationDigest,
   CountersignError,
@@ -60,6 +63,21 @@ describe("the local chain", () => {
   test("a port that is taken is an error", async () => {
     expect(await code(startAnvil({ port: anvil.port, deadline: 3000 }))).toBe("PORT_IN_USE");
   });
+
+  test("keeps its state in a file when it is stopped", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "countersign-anvil-"));
+    const stateFile = join(folder, "chain.json");
+    const first = await startAnvil({ stateFile });
+    await fundGas(first.rpc, owner.address);
+    const deployed = await deployContracts(first.rpc, owner);
+    await mint(first.rpc, owner, deployed.token.address, payer.address, 5n);
+    await first.stop();
+    const second = await startAnvil({ stateFile, chainId: first.chainId });
+    expect(await code(assertChain({ rpc: second.rpc, deployment: deployed }))).toBe("nothing thrown");
+    expect(await readBalance(second.rpc, deployed.token.address, payer.address)).toBe(5n);
+    await second.stop();
+    rmSync(folder, { recursive: true });
+  }, 20_000);
 
   test("ends with its parent, even when that is killed", async () => {
     const script = `

@@ -94,6 +94,8 @@ describe("PAYMENT-REQUIRED", () => {
     expect(header.length).toBeLessThanOrEqual(largestRequiredHeader);
     expect(decodeRequired(header).accepts.map((entry) => entry.extra.offer)).toEqual(offers.map((o) => o.digest));
     expect(body.offers).toEqual(offers.map((o) => o.envelope));
+    const long = required([signed({ guarantee: "signature ".repeat(200).trim() })]);
+    expect(long.header.length).toBeLessThanOrEqual(largestRequiredHeader);
     expect(() => required(Array.from({ length: 16 }, () => signed()))).toThrow(RangeError);
   });
 });

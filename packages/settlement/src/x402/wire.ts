@@ -48,7 +48,7 @@ const wireSeconds = z
 const resourceShape = z.looseObject({ url: z.string().max(2048) });
 
 /** One way to pay. */
-export const requirementsShape = z.strictObject({
+const requirementsShape = z.strictObject({
   scheme: z.literal("exact"),
   network,
   amount: digits,
@@ -60,7 +60,7 @@ export const requirementsShape = z.strictObject({
 export type Requirements = z.infer<typeof requirementsShape>;
 
 /** `extensions.countersign.info`: the server's part, and what our own client adds. */
-export const extensionShape = z.strictObject({
+const extensionShape = z.strictObject({
   /** Digest of the first entry's offer. */
   offerDigest: hex32,
   requestDigest: hex32,
@@ -99,7 +99,7 @@ const authorization = z.strictObject({
 });
 
 /** A payment as it comes in (x402 v2 `PaymentPayload`, scheme exact by EIP-3009), with addresses and hex in core's spelling. */
-export const payloadShape = z.strictObject({
+const payloadShape = z.strictObject({
   x402Version: z.literal(2),
   resource: resourceShape.nullish(),
   accepted: requirementsShape,
@@ -109,7 +109,7 @@ export const payloadShape = z.strictObject({
 export type PaymentPayload = z.infer<typeof payloadShape>;
 
 /** What came of it (x402 v2 `SettleResponse`). */
-export const settlementShape = z.looseObject({
+const settlementShape = z.looseObject({
   success: z.boolean(),
   errorReason: z.string().max(256).optional(),
   errorMessage: z.string().max(2048).optional(),
@@ -164,7 +164,13 @@ export function requirementsOf(
     payTo: offer.payTo,
     // What a client signs is its clock plus this; an offer paid in its last second still ends by its validBefore.
     maxTimeoutSeconds: Math.min(longestTimeout, Math.max(1, offer.validBefore - offer.expires)),
-    extra: { name: token.name, version: token.version, offer: digest, guarantee: offer.guarantee },
+    extra: {
+      name: token.name,
+      version: token.version,
+      offer: digest,
+      // For people and simple clients; the digest binds it, so a long policy stays in the offer alone.
+      ...(offer.guarantee.length <= 256 ? { guarantee: offer.guarantee } : {}),
+    },
   };
 }
 

@@ -1,0 +1,162 @@
+import { join } from "node:path";
+import { CountersignError } from "@countersign/core";
+import type { Command } from "commander";
+import { homeFolder } from "../network/home.ts";
+import { type Checked, checkLevels, checkModels } from "../network/self-check.ts";
+import { type Network, startNetwork } from "../network/start.ts";
+import { note, paint, print, printable, progress, table } from "../terminal.ts";
+
+const clip = (text: string, length: number) => {
+  const line = printable(text.replaceAll("\n", " "));
+  return line.length > length ? `${line.slice(0, length - 1)}…` : line;
+};
+
+/** The rows of a self-check as a table. */
+export function showChecked(title: string, rows: readonly Checked[]): string {
+  const outcome = (r: Checked) => (r.outcome === "met" ? paint("green", "met") : paint("red", r.outcome));
+  return table(
+    [title, "model", "verdict", "", "charged", "ms", "answer"],
+    rows.map((r) => [
+      r.name,
+      r.model,
+      outcome(r),
+      r.development ? paint("yellow", "dev") : "",
+      r.charged ?? "-",
+      String(r.ms),
+      clip(r.outcome === "error" ? `${r.code}: ${r.message}` : r.answer, 60),
+    ]),
+  );
+}
+
+/** Folder of the built page, in the source tree. */
+export const pageFolder = (): string => join(import.meta.dirname, "..", "..", "..", "explorer", "dist", "site");
+
+/** Starts the network with a line of progress on standard error. */
+export async function startWithProgress(options: {
+  readonly port: number;
+  readonly home?: string | undefined;
+  readonly models?: readonly string[] | undefined;
+  readonly trustFile?: string | undefined;
+}): Promise<Network> {
+  const bar = progress("Starting", "steps");
+  const started = performance.now();
+  let steps = 0;
+  try {
+    const network = await startNetwork({
+      home: homeFolder(options.home),
+      port: options.port,
+      models: options.models,
+      trustFile: options.trustFile,
+      page: pageFolder(),
+      onStep: (step) => {
+        steps++;
+        bar.update(steps, undefined);
+        if (process.stderr.isTTY !== true) note(`starting: ${step}`);
+      },
+      onEnd: (child, why) =>
+        note(
+          `${paint("red", "lost", process.stderr)} the ${child} process: ${why}. Its output is in the run's logs folder.`,
+        ),
+    });
+    bar.end();
+    note(`Started in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
+    return network;
+  } finally {
+    bar.end();
+  }
+}
+
+const portOf = (text: string): number => {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new CountersignError("COMMAND_MISUSED", { message: `"${text}" is not a port.` });
+};
+
+/** The status view of a running network. */
+export function showNetwork(network: Network): string {
+  const processes = network.children.map((c) => [
+    c.name,
+    c.ended() ?? paint("green", "up"),
+    String(c.pid),
+    String(c.ready.url ?? ""),
+  ]);
+  return [
+    paint(["black", "bgYellow"], " DEVELOPMENT NETWORK "),
+    "A local chain, test tokens and keys that live until Ctrl-C. Nothing signed here is worth anything elsewhere,",
+    "and no default trust accepts it: every check must name the trust file and say --allow-development.",
+    "",
+    table(["process", "", "pid", "address"], [["chain", paint("green", "up"), "", network.chain.url], ...processes]),
+    "",
+    `page      ${network.gatewayUrl}/`,
+    `OpenAI    ${network.gatewayUrl}/v1   (paid: use the SDK's fetch, or countersign chat)`,
+    `network   eip155:${network.chain.chainId}, tUSD at ${network.chain.token}`,
+    `wallet    ${network.walletAddress} holds test tokens; key in the environment of countersign chat --local`,
+    `trust     ${network.trustFile}`,
+    ...(network.absent.length > 0
+      ? [`absent    ${network.absent.join(", ")}: fetch with  countersign models pull ${network.absent[0]}`]
+      : []),
+  ].join("\n");
+}
+
+export function upCommand(program: Command): void {
+  program
+    .command("up")
+    .summary("start a whole network on this machine")
+    .description(
+      "Starts chain, node, auditor and gateway on this machine, checks one paid inference per level, and serves until Ctrl-C.",
+    )
+    .option("--port <port>", "port of the gateway", "4402")
+    .option("--home <folder>", "where weights are kept and runs live (default: .countersign here)")
+    .option("--trust-file <file>", "where to write the trust file of this run", "trust.dev.json")
+    .option("--models <names>", "only these models, by comma")
+    .option("--no-check", "skip the self-check")
+    .action(async (options: { port: string; home?: string; trustFile: string; models?: string; check: boolean }) => {
+      const network = await startWithProgress({
+        port: portOf(options.port),
+        home: options.home,
+        models: options.models?.split(","),
+        trustFile: options.trustFile,
+      });
+      const ending = untilSignal();
+      await writeLocal(network, options.home);
+      print(showNetwork(network));
+      let failed = false;
+      if (options.check) {
+        print();
+        const levels = await checkLevels(network);
+        print(showChecked("level", levels));
+        print();
+        const models = await checkModels(network);
+        print(showChecked("job", models));
+        failed = [...levels, ...models].some((r) => r.outcome !== "met");
+        print();
+        print(
+          failed
+            ? paint("red", "The self-check found failures, see above.")
+            : paint("green", "Every answer was paid, receipted and met its policy under trust.dev.json."),
+        );
+      }
+      print(paint("dim", "\nServing. Ctrl-C stops everything."));
+      await ending;
+      note("Stopping.");
+      await network.stop();
+      await removeLocal(options.home);
+      process.exitCode = failed ? 2 : 0;
+    });
+}
+
+/** Resolves when the user asks to stop. */
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  });
+}
+
+async function writeLocal(network: Network, home: string | undefined): Promise<void> {
+  const { saveLocal } = await import("../network/local.ts");
+  await saveLocal(homeFolder(home), network);
+}
+async function removeLocal(home: string | undefined): Promise<void> {
+  const { forgetLocal } = await import("../network/local.ts");
+  await forgetLocal(homeFolder(home));
+}

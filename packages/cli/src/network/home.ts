@@ -1,0 +1,31 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+
+/** Folders of a local network: what is kept between runs, and what belongs to one run. */
+export type Home = {
+  /** Kept: fetched weights. */
+  readonly weights: string;
+  /** This run's own: keys, configurations, log, state. */
+  readonly run: string;
+  /** Output of the processes. */
+  readonly logs: string;
+  readonly catalogue: string;
+  /** Removes what belongs to this run. */
+  readonly remove: () => Promise<void>;
+};
+
+/** The home folder that was asked for, or `.countersign` here. */
+export const homeFolder = (path: string | undefined): string =>
+  resolve(path ?? process.env.COUNTERSIGN_HOME ?? ".countersign");
+/** Where fetched weights are kept. */
+export const weightsFolder = (home: string): string => join(home, "weights");
+
+/** Makes the folders of a fresh run: every start has keys and a chain of its own. */
+export async function makeHome(home: string): Promise<Home> {
+  const weights = weightsFolder(home);
+  await mkdir(weights, { recursive: true });
+  const run = await mkdtemp(join(home, "run-"));
+  const folders = { logs: join(run, "logs"), catalogue: join(run, "catalogue") };
+  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
+  return { weights, run, ...folders, remove: () => rm(run, { recursive: true, force: true }) };
+}

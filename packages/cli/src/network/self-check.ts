@@ -1,0 +1,137 @@
+import { CountersignError, type JsonObject, type Verdict } from "@countersign/core";
+import { nodeSuite } from "@countersign/core/node";
+import { findOnnxModel, type NamedTensors, type OnnxModelSource, parseTensors } from "@countersign/node";
+import { type Client, countersign, privateKeyWallet } from "@countersign/sdk";
+import type { Network } from "./start.ts";
+
+/** One paid inference and what its receipt showed. */
+export type Checked = {
+  readonly name: string;
+  readonly model: string;
+  readonly outcome: Verdict["outcome"] | "error";
+  readonly answer: string;
+  /** Micro test-USD that were charged. */
+  readonly charged: string | null;
+  readonly receiptRoot: string | null;
+  readonly final: boolean;
+  readonly development: boolean;
+  readonly ms: number;
+  /** Error code, when it failed. */
+  readonly code?: string;
+  readonly message?: string;
+};
+
+/** A client of the local network with its demonstration wallet; it names the trust file and allows development itself. */
+export function localClient(network: Pick<Network, "gatewayUrl" | "walletKey" | "trust">): Client {
+  return countersign({
+    gateway: network.gatewayUrl,
+    wallet: privateKeyWallet(network.walletKey),
+    trust: network.trust,
+    allowDevelopment: true,
+    budget: { perRequest: 100_000, total: 50_000_000 },
+    suite: nodeSuite,
+  });
+}
+
+const question: readonly JsonObject[] = [
+  { role: "system", content: "Answer briefly." },
+  { role: "user", content: "What is the capital of France?" },
+];
+
+type Judged = { readonly verdict: Verdict; readonly payment: { readonly amount: string } | null };
+
+async function timed(
+  name: string,
+  model: string,
+  run: () => Promise<Judged & { readonly answer: string }>,
+): Promise<Checked> {
+  const start = performance.now();
+  const ms = () => Math.round(performance.now() - start);
+  try {
+    const { verdict, payment, answer } = await run();
+    const { outcome, receiptRoot, final, development } = verdict;
+    return {
+      name,
+      model,
+      outcome,
+      answer,
+      charged: payment?.amount ?? null,
+      receiptRoot,
+      final,
+      development,
+      ms: ms(),
+    };
+  } catch (error) {
+    const known = CountersignError.is(error) ? error : undefined;
+    const message = known?.detail.message ?? (error instanceof Error ? error.message : String(error));
+    return {
+      name,
+      model,
+      outcome: "error",
+      answer: "",
+      charged: null,
+      receiptRoot: null,
+      final: false,
+      development: true,
+      ms: ms(),
+      code: known?.code ?? "INTERNAL",
+      message,
+    };
+  }
+}
+
+/** The levels that exist today, from weak to strong; `audit` is the strongest preset without hardware or proofs. */
+export const offeredLevels = ["signature", "signature & logged", "audit"] as const;
+
+/** One paid chat per level, each checked by the SDK before its answer is read. */
+export async function checkLevels(network: Network, onDone?: (done: Checked) => void): Promise<readonly Checked[]> {
+  const client = localClient(network);
+  const model = network.models.find((m) => m === "countersign-pocket") ?? (network.models[0] as string);
+  const results: Checked[] = [];
+  for (const level of offeredLevels) {
+    const done = await timed(level, model, async () => {
+      const answer = await client.chat(question, { model, policy: level, synthetic: true });
+      return { ...answer, answer: answer.text ?? "" };
+    });
+    results.push(done);
+    onDone?.(done);
+  }
+  return results;
+}
+
+const example = async (source: OnnxModelSource) => {
+  if (source.task) return source.task.encode(source.task.example);
+  // Zeros of the declared shape: enough to show that the model runs and is receipted.
+  const inputs = Object.fromEntries(
+    source.inputs.map(({ name, type, dims }) => {
+      const shape = dims.map((d) => (typeof d === "number" ? d : 1));
+      const size = shape.reduce((a, b) => a * b, 1);
+      return [name, { type, dims: shape, data: Array.from({ length: size }, () => (name === "sr" ? 16_000 : 0)) }];
+    }),
+  );
+  return parseTensors(inputs);
+};
+
+const asInput = (tensors: NamedTensors) =>
+  Object.fromEntries(tensors.map(({ name, type, dims, data }) => [name, { type, dims, data }]));
+
+/** One paid inference per model. */
+export async function checkModels(network: Network, onDone?: (done: Checked) => void): Promise<readonly Checked[]> {
+  const client = localClient(network);
+  const results: Checked[] = [];
+  for (const model of network.models) {
+    const source = findOnnxModel(model);
+    const done = await timed(source?.job ?? "chat", model, async () => {
+      if (!source) {
+        const answer = await client.chat(question, { model, policy: "signature", synthetic: true });
+        return { ...answer, answer: answer.text ?? "" };
+      }
+      const tensors = await example(source);
+      const answer = await client.infer(model, asInput(tensors), { policy: "signature", synthetic: true });
+      return { ...answer, answer: Object.keys(answer.outputs).join(", ") };
+    });
+    results.push(done);
+    onDone?.(done);
+  }
+  return results;
+}
