@@ -5,7 +5,7 @@ import type { Tally } from "./tally.ts";
 
 const names = ["refuted", "revoked", "evidence", "deploymentHeads"] as const;
 /** The sorted sets of a tally. */
-export type SnapshotSets = Readonly<Record<(typeof names)[number], SortedSet>>;
+type SnapshotSets = Readonly<Record<(typeof names)[number], SortedSet>>;
 
 /** The four sets of one checkpoint, and the word for them. */
 export type Snapshots = {

@@ -53,7 +53,7 @@ function viewModel(model: ModelRow): HTMLElement {
         h(
           "dd",
           {},
-          model.guarantees.map((g) => h("p", {}, level(g))),
+          model.guarantees.map((g) => h("p", {}, g)),
         ),
       ],
       h("dt", {}, "Price"),

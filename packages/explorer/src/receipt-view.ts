@@ -37,14 +37,17 @@ function viewBytes(bytes: Uint8Array): HTMLElement {
   );
 }
 
+/** A language model's answer takes two places, its text and its tokens (core `outputElements`). */
+const elementName = (field: Field, i: number, count: number): string =>
+  field === "output" && count % 2 === 0 ? `Element ${i}: ${i % 2 === 0 ? "an answer" : "its tokens"}` : `Element ${i}`;
+
 function viewElements(field: Field, count: number, opened: Opened): Child {
   const parts: Child[] = [];
   let closed = 0;
   for (let i = 0; i < count; i++) {
     const bytes = opened.elements.get(`${field}/${i}`);
     if (bytes === undefined) closed++;
-    // Every second element of an answer holds its tokens, which only a re-execution needs.
-    else parts.push(h("p", { class: "hint" }, `Element ${i}`), viewBytes(bytes));
+    else parts.push(h("p", { class: "hint" }, elementName(field, i, count)), viewBytes(bytes));
   }
   const rest = closed === 0 ? "" : parts.length === 0 ? "; all of them closed" : `; ${closed} of them closed`;
   return [h("p", { class: "hint" }, `A list of ${count}${rest}.`), parts];

@@ -34,7 +34,9 @@ export function viewBanner(verdict: Verdict): HTMLElement {
       h(
         "ul",
         { class: "chips", "aria-label": "Limits of this verdict" },
-        verdict.final ? chip("good", "Final") : chip("", "Not final: what may still come can change it"),
+        verdict.final
+          ? chip(verdict.outcome === "met" ? "good" : "", "Final")
+          : chip("", "Not final: what may still come can change it"),
         verdict.searchedThrough === null
           ? chip("warn", "Refutations not searched")
           : chip("", "Refutations searched through ", time(verdict.searchedThrough)),
@@ -43,6 +45,8 @@ export function viewBanner(verdict: Verdict): HTMLElement {
         verdict.unmet && chip("", unmetWords[verdict.unmet]),
         chip("", "Judged as of ", time(verdict.at)),
       ),
+      verdict.receiptRoot !== null &&
+        h("p", { class: "root" }, "Receipt root ", h("code", { class: "digest whole" }, verdict.receiptRoot)),
     ),
   );
 }

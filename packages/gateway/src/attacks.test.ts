@@ -3,11 +3,12 @@ import { type Deployment, fromBase64, levels, type Verdict } from "@countersign/
 import { decodeRequired, generatePrivateKey, openWallet, readBalance } from "@countersign/settlement";
 import { verify } from "@countersign/verify";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { chatBody, codeOf, pay, send, signPayment, startWorld, type World } from "./fixtures/world.ts";
+import { chatBody, codeOf, defaultLimits, pay, send, signPayment, startWorld, type World } from "./fixtures/world.ts";
 
 let world: World;
 beforeAll(async () => {
   world = await startWorld({
+    config: { limits: { ...defaultLimits, witnessMs: 400 } },
     models: [
       { id: "free-model", tasks: ["chat", "completion", "responses", "embedding", "tensors"] },
       {
@@ -362,14 +363,21 @@ describe("receipt and stream", () => {
     expect(await refused(chatBody())).toBe("422 REQUEST_MISMATCH");
   });
 
-  it("withholds the answer when the witnesses do not come and the policy asks for the log", async () => {
-    const body = chatBody({ verification: "signature & logged" });
-    const good = await send(url(), body);
-    const text = await good.text();
-    expect(good.status, text).toBe(200);
+  it("proves `logged` before the answer leaves, and withholds the answer when the witnesses do not come", async () => {
+    const body = paid({ verification: "signature & logged" });
+    const { response } = await pay(world, body);
+    const text = await response.text();
+    expect(response.status, text).toBe(200);
     const { receipt } = JSON.parse(text).countersign;
     expect(receipt.inclusion.length).toBe(1);
-    expect(verdictOf(receipt, body, text).outcome).toBe("met");
+    const verdict = verdictOf(receipt, body, text);
+    expect(`${verdict.outcome} ${verdict.policy.bought}`).toContain("met");
+    expect(verdict.policy.bought).toContain("logged:log");
+    const before = await balance();
+    world.witness.hold(true);
+    const { response: held } = await pay(world, body);
+    expect(`${held.status} ${await codeOf(held)}`).toBe("422 CHECKPOINT_NOT_WITNESSED");
+    expect(await balance()).toBe(before);
   });
 });
 

@@ -156,27 +156,14 @@ function checkOffer(job: Job, rules: JobRules): { readonly offer: Offer; readonl
   return { offer, served };
 }
 
-/** Claims that others make good: the log and its witnesses, the payer, and the caller's own nonce. */
-const others: readonly Requirement["claim"][] = ["logged", "payment", "sampling"];
+/** What others make good for any deployment: the log and its witnesses, the payer, and the caller's own nonce. */
+const others = new Set(["logged:log", "payment:signature", "sampling:signature"]);
 
 /** Whether a guarantee is one that this deployment delivers, with at most what others add to it. */
 function isDelivered(guarantee: string, delivered: readonly string[]): boolean {
-  const wanted = ways(parsePolicy(guarantee)).map((way) => way.filter((r) => !others.includes(r.claim)));
-  return (
-    delivered.includes(guarantee) ||
-    wanted.every((own) => own.length > 0 && delivered.includes(printPolicy({ all: own })))
-  );
-}
-
-/** What a gateway adds to any deployment's guarantee by itself: the log, the payment's binding, a draw that is the client's. */
-const gatewayAdds = new Set(["logged:log", "payment:signature", "sampling:signature"]);
-
-/** The part of an offered guarantee that the node has to deliver. */
-function operatorPart(guarantee: string): string {
-  const policy = parsePolicy(guarantee);
-  if (!isAll(policy)) return guarantee;
-  const rest = policy.all.filter((part) => !gatewayAdds.has(printPolicy(part)));
-  return rest.length === 0 ? guarantee : printPolicy({ all: rest });
+  if (delivered.includes(guarantee)) return true;
+  const owns = ways(parsePolicy(guarantee)).map((way) => way.filter((part) => !others.has(printPolicy(part))));
+  return owns.every((own) => own.length > 0 && delivered.includes(printPolicy({ all: own })));
 }
 
 /** The demand's canonical bytes; the offer must repeat its terms. */

@@ -1,6 +1,6 @@
 import { type JsonObject, type Output, outputBytes, type ProfileLeaf, toBase64 } from "@countersign/core";
+import type { Engines } from "./engines/engines.ts";
 import type { OnnxCall, OnnxEvent, OnnxInfo } from "./engines/onnx-worker.ts";
-import type { WorkerProcess } from "./engines/worker-process.ts";
 import type { Execute, Execution } from "./execution.ts";
 import { fitTensors, type NamedTensor, type NamedTensors } from "./models/tensor.ts";
 import type { OnnxSpec } from "./served.ts";
@@ -28,18 +28,18 @@ export const onnxProfile = (info: OnnxInfo, spec: OnnxSpec): ProfileLeaf => ({
     memoryArena: "false",
     memoryPattern: "false",
   },
-  sampler: {},
+  sampler: { kind: "none" },
   seeds: [],
 });
 
 /** Runs a model on tensors. @throws TENSOR_MALFORMED, TENSOR_SHAPE_MISMATCH and the other tensor errors */
-async function runTensors(spec: OnnxSpec, given: NamedTensors, worker: WorkerProcess, signal: AbortSignal) {
+async function runTensors(spec: OnnxSpec, given: NamedTensors, engines: Engines, signal: AbortSignal) {
   fitTensors(given, spec.inputs);
   const inputs = [...given].sort((a, b) => (a.name < b.name ? -1 : 1));
   const began = performance.now();
   let event: OnnxEvent | undefined;
   const call: OnnxCall = { path: spec.path, sha256: spec.sha256, graph: spec.graph, inputs };
-  await worker.run<OnnxEvent>(
+  const info = await engines.runTensors(
     call,
     (e) => {
       event = e;
@@ -53,7 +53,7 @@ async function runTensors(spec: OnnxSpec, given: NamedTensors, worker: WorkerPro
     outputs,
     timings: { queued: Math.max(0, spent - running), prompt: 0, generation: running },
     loading,
-    profile: onnxProfile((await worker.load()) as OnnxInfo, spec),
+    profile: onnxProfile(info, spec),
   };
 }
 
@@ -63,10 +63,10 @@ const noUsage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
 export async function* executeTensors(
   spec: OnnxSpec,
   inputs: NamedTensors,
-  worker: WorkerProcess,
+  engines: Engines,
   signal: AbortSignal,
 ): Execute {
-  const run = await runTensors(spec, inputs, worker, signal);
+  const run = await runTensors(spec, inputs, engines, signal);
   return {
     ...common(run),
     outputs: run.outputs.map((t) => ({ output: tensorOutput(t) })),
@@ -79,11 +79,11 @@ export async function* executeEmbedding(
   spec: OnnxSpec,
   task: NonNullable<OnnxSpec["task"]>,
   texts: readonly string[],
-  worker: WorkerProcess,
+  engines: Engines,
   signal: AbortSignal,
 ): Execute {
   const body = { input: texts };
-  const run = await runTensors(spec, await task.encode(body), worker, signal);
+  const run = await runTensors(spec, await task.encode(body), engines, signal);
   const { embeddings, words } = (await task.decode(run.outputs, body)) as JsonObject;
   const prompt_tokens = typeof words === "number" ? words : 0;
   return {

@@ -1,6 +1,6 @@
 import {
   CountersignError,
-  deriveSeed,
+  choiceSeed,
   fromHex,
   leafBytes,
   modelInputShape,
@@ -12,10 +12,11 @@ import {
 } from "@countersign/core";
 import { Channel } from "./channel.ts";
 import type { CheckedJob } from "./check-job.ts";
+import type { Engines } from "./engines/engines.ts";
 import type { LanguageCall, LanguageEvent, LanguageInfo, Sampling } from "./engines/language.ts";
 import { isGreedy } from "./engines/sample.ts";
-import type { WorkerProcess } from "./engines/worker-process.ts";
 import type { Delta, Execute } from "./execution.ts";
+import type { LlamaSpec } from "./served.ts";
 import type { TextTask } from "./tasks/text-task.ts";
 import { CallReader, readCall } from "./tasks/tools.ts";
 
@@ -28,7 +29,7 @@ export function seedsOf(
   requestDigest: Uint8Array,
 ): number[] {
   return Array.from({ length: task.choices }, (_, c) =>
-    task.seed === null ? deriveSeed(clientNonce, requestDigest, c) : (task.seed + c) % 2 ** 32,
+    choiceSeed(task.seed ?? undefined, clientNonce, requestDigest, c),
   );
 }
 
@@ -49,6 +50,7 @@ export function languageProfile(
     dtype: info.dtype,
     settings: { ...info.settings, context: String(info.context) },
     sampler: {
+      kind: greedy ? "greedy" : "drawn",
       // Which rules drew: the engine's under a grammar, ours else (spec/execution.md).
       by: grammar ? "llama.cpp" : "countersign/sample/v1",
       temperature: decimal(sampling.temperature),
@@ -62,7 +64,6 @@ export function languageProfile(
 
 /** The engine's call for a task. */
 export const languageCall = (task: TextTask, seeds: readonly number[]): LanguageCall => ({
-  kind: "generate",
   input: task.input,
   maxTokens: task.maxTokens,
   mostOutput: task.mostOutput,
@@ -81,7 +82,8 @@ export const languageCall = (task: TextTask, seeds: readonly number[]): Language
 export async function* executeText(
   { job, requestDigest }: CheckedJob,
   task: TextTask,
-  worker: WorkerProcess,
+  spec: LlamaSpec,
+  engines: Engines,
   signal: AbortSignal,
 ): Execute {
   const began = performance.now();
@@ -90,7 +92,8 @@ export async function* executeText(
   let input: Extract<LanguageEvent, { readonly type: "input" }> | undefined;
   let queued = 0;
   const answers = seeds.map((_, c) => new Answer(task, c));
-  events.follow(worker.run<LanguageEvent>(languageCall(task, seeds), (event) => events.push(event), signal));
+  const work = engines.runLanguage(spec, languageCall(task, seeds), (event) => events.push(event), signal);
+  events.follow(work);
   for await (const event of events) {
     if (event.type === "input") {
       input = event;
@@ -103,7 +106,7 @@ export async function* executeText(
       if (last) yield last;
     }
   }
-  const info = (await worker.load()) as LanguageInfo;
+  const info = await work;
   const choices = answers.map((a) => a.result());
   if (!input || choices.some((c) => c === undefined)) {
     throw new CountersignError("RUN_INCOMPLETE", { message: "The engine ended before every answer was whole." });

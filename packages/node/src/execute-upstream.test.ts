@@ -1,6 +1,6 @@
+import { mkdtemp } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromUtf8, openFields, parseCanonical, readRun, toHex } from "@countersign/core";
@@ -38,8 +38,16 @@ beforeAll(async () => {
     tokenizer: null,
     chatTemplate: null,
   } as const;
-  await addModel(catalogue, { id: "theirs", facts, files: [{ name: "served-by.txt", bytes: Buffer.from("somebody") }] }, publisher);
-  const upstream = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, model: "their-name", apiKeyVariable: "THEIR_KEY" };
+  await addModel(
+    catalogue,
+    { id: "theirs", facts, files: [{ name: "served-by.txt", bytes: Buffer.from("somebody") }] },
+    publisher,
+  );
+  const upstream = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    model: "their-name",
+    apiKeyVariable: "THEIR_KEY",
+  };
   node = await startNode(
     {
       operator: "Test",
@@ -70,8 +78,21 @@ const sse = (response: ServerResponse, events: readonly (object | string)[]) => 
 };
 const chunk = (choice: object, model = "their-name") => ({ model, choices: [{ index: 0, ...choice }] });
 const usage = { model: "their-name", choices: [], usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 } };
-const good = [chunk({ delta: { role: "assistant", content: "" } }), chunk({ delta: { content: "He" } }), chunk({ delta: { content: "llo" } }), chunk({ delta: {}, finish_reason: "stop" }), usage, "[DONE]"];
-const body = { model: "theirs", messages: [{ role: "user", content: "hi" }], temperature: 0.1, verification: { require: "origin" }, foo_unknown: { keep: 1.0 } };
+const good = [
+  chunk({ delta: { role: "assistant", content: "" } }),
+  chunk({ delta: { content: "He" } }),
+  chunk({ delta: { content: "llo" } }),
+  chunk({ delta: {}, finish_reason: "stop" }),
+  usage,
+  "[DONE]",
+];
+const body = {
+  model: "theirs",
+  messages: [{ role: "user", content: "hi" }],
+  temperature: 0.1,
+  verification: { require: "origin" },
+  foo_unknown: { keep: 1.0 },
+};
 const ask = (deployment = "theirs") => post(node, makeJob(node, "/v1/chat/completions", body, { deployment }));
 const code = async (events: readonly (object | string)[], deployment?: string) => {
   answer = (_, response) => sse(response, events);
@@ -83,12 +104,27 @@ describe("a relayed request", () => {
     answer = (_, response) => sse(response, good);
     const events = await ask();
     expect(received.authorization).toBe("Bearer their-secret");
-    expect(received.body).toEqual({ model: "their-name", messages: body.messages, temperature: 0.1, foo_unknown: { keep: 1 }, stream: true, stream_options: { include_usage: true } });
-    expect(pick(events, "output").output).toEqual({ kind: "message", content: "Hello", tool_calls: [], finish: "stop" });
+    expect(received.body).toEqual({
+      model: "their-name",
+      messages: body.messages,
+      temperature: 0.1,
+      foo_unknown: { keep: 1 },
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    expect(pick(events, "output").output).toEqual({
+      kind: "message",
+      content: "Hello",
+      tool_calls: [],
+      finish: "stop",
+    });
     const done = pick(events, "done");
     expect(done.result.usage).toEqual(usage.usage);
     const { predicate } = readRun(done.statement);
-    expect(predicate).toMatchObject({ scope: "origin", rewrites: ["model", "stream", "stream_options", "verification"] });
+    expect(predicate).toMatchObject({
+      scope: "origin",
+      rewrites: ["model", "stream", "stream_options", "verification"],
+    });
     const { fields } = openFields(done);
     const bytes = (f: string) => (fields.get(f as never) as { bytes: Uint8Array }).bytes;
     expect(fromUtf8(bytes("forwarded"))).toBe(received.raw);
@@ -99,8 +135,16 @@ describe("a relayed request", () => {
   });
 
   it("hands on tool calls whole", async () => {
-    const part = (fn: object, id?: string) => chunk({ delta: { tool_calls: [{ index: 0, ...(id && { id }), function: fn }] } });
-    answer = (_, response) => sse(response, [part({ name: "f", arguments: "{" }, "c1"), part({ arguments: "}" }), chunk({ delta: {}, finish_reason: "tool_calls" }), usage, "[DONE]"]);
+    const part = (fn: object, id?: string) =>
+      chunk({ delta: { tool_calls: [{ index: 0, ...(id && { id }), function: fn }] } });
+    answer = (_, response) =>
+      sse(response, [
+        part({ name: "f", arguments: "{" }, "c1"),
+        part({ arguments: "}" }),
+        chunk({ delta: {}, finish_reason: "tool_calls" }),
+        usage,
+        "[DONE]",
+      ]);
     const events = await ask();
     expect(pick(events, "delta").tool_calls).toEqual([{ index: 0, id: "c1", name: "f", arguments: "{}" }]);
     expect(pick(events, "output").output).toMatchObject({ content: null, finish: "tool_calls" });
@@ -113,7 +157,9 @@ describe("a relayed request", () => {
     expect(await code([])).toBe("RUN_INCOMPLETE");
     expect(await code([...good.slice(0, 2), "{nonsense", ...good.slice(2)])).toBe("UPSTREAM_MALFORMED");
     expect(await code([...good.slice(0, 2), { error: { message: "overloaded" } }])).toBe("UPSTREAM_FAILED");
-    expect(await code([...good.slice(0, 3), chunk({ delta: {}, finish_reason: "stop" }, "another"), usage])).toBe("UPSTREAM_MALFORMED");
+    expect(await code([...good.slice(0, 3), chunk({ delta: {}, finish_reason: "stop" }, "another"), usage])).toBe(
+      "UPSTREAM_MALFORMED",
+    );
     const nameless = good.map((e) => (typeof e === "string" ? e : { ...e, model: undefined }));
     expect(await code(nameless)).toBe("UPSTREAM_MALFORMED");
   });

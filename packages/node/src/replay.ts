@@ -21,8 +21,8 @@ import {
 } from "@countersign/core";
 import { z } from "zod";
 import type { Engines } from "./engines/engines.ts";
-import type { LanguageCall, LanguageEvent, LanguageInfo } from "./engines/language.ts";
-import type { OnnxCall, OnnxEvent, OnnxInfo } from "./engines/onnx-worker.ts";
+import type { LanguageCall } from "./engines/language.ts";
+import type { OnnxCall } from "./engines/onnx-worker.ts";
 import { onnxProfile, tensorOutput } from "./execute-tensors.ts";
 import { languageCall, languageProfile } from "./execute-text.ts";
 import { isElementType, type NamedTensor } from "./models/tensor.ts";
@@ -156,20 +156,21 @@ async function replayText(
   const recorded = recordedTokens(opened);
   const call = callOf(opened, statement, profile, tokens, recorded.length);
   const number = (name: string, fallback: number) => Number(profile.settings[name] ?? fallback);
-  const worker = await engines.llama({
+  const recordedSpec: LlamaSpec = {
     ...spec,
     context: number("context", spec.context),
     batch: number("batch", spec.batch),
     threads: number("threads", 1),
     flashAttention: profile.settings.flashAttention === "true",
-  });
-  const info = (await worker.load()) as LanguageInfo;
+  };
+  const info = await engines.loadLanguage(recordedSpec);
   const here = languageProfile(info, call.sampling, call.grammar !== null, call.seeds);
   const differences = compareProfiles(profile, here);
   if (differences.length > 0) return notComparable(differences);
   const got: (readonly number[])[] = [];
   let rendered: readonly number[] = tokens;
-  await worker.run<LanguageEvent>(
+  await engines.runLanguage(
+    recordedSpec,
     call,
     (event) => {
       if (event.type === "input") rendered = event.tokens;
@@ -251,7 +252,6 @@ function callOf(
   const values = Object.fromEntries(names.flatMap((n) => (value(n) === undefined ? [] : [[n, value(n)]])));
   const p = check(z.object(generationTable).partial(), values, "params");
   return {
-    kind: "generate",
     input: { kind: "tokens", tokens },
     maxTokens: null,
     mostOutput,
@@ -273,13 +273,12 @@ async function replayTensors(
   const inputs = tensorList(opened, "modelInput").map(readTensor);
   const recorded = tensorList(opened, "output");
   const graph = (["disabled", "basic", "extended", "all"] as const).find((g) => g === profile.settings.graph);
-  const worker = await engines.onnx();
-  const info = (await worker.load()) as OnnxInfo;
+  const info = await engines.loadTensors();
   const differences = compareProfiles(profile, onnxProfile(info, { ...spec, graph: graph ?? spec.graph }));
   if (differences.length > 0) return notComparable(differences);
   let got: readonly NamedTensor[] = [];
   const call: OnnxCall = { path: spec.path, sha256: spec.sha256, graph: graph ?? spec.graph, inputs };
-  await worker.run<OnnxEvent>(
+  await engines.runTensors(
     call,
     (event) => {
       got = event.outputs;

@@ -1,4 +1,13 @@
-import { fromHex, type JsonObject, openFields, parseCanonical, paymentNonce, type RunEvent, requestTag, toHex } from "@countersign/core";
+import {
+  fromHex,
+  type JsonObject,
+  openFields,
+  parseCanonical,
+  paymentNonce,
+  type RunEvent,
+  requestTag,
+  toHex,
+} from "@countersign/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeJob, pick, post, startTestNode, token } from "./fixtures/job.ts";
 import { replayReceipt } from "./replay.ts";
@@ -11,7 +20,8 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => node.close());
 
-const chat = (value: object): JsonObject => ({ model, messages: [{ role: "user", content: "Hello!" }], max_tokens: 12, ...value }) as JsonObject;
+const chat = (value: object): JsonObject =>
+  ({ model, messages: [{ role: "user", content: "Hello!" }], max_tokens: 12, ...value }) as JsonObject;
 const ask = (value: object, change = {}) => post(node, makeJob(node, "/v1/chat/completions", chat(value), change));
 const refusal = (events: readonly RunEvent[]) => {
   const { code, param } = pick(events, "error");
@@ -34,7 +44,13 @@ describe("a job that a gateway makes up", () => {
     ["with another release rule", { offer: { release: "met" as const } }, "REQUEST_MISMATCH"],
     ["with another deadline", { offer: { deadline: 5 } }, "REQUEST_MISMATCH"],
     ["with a price and no payment", { offer: { amount: "100" } }, "PAYMENT_REQUIRED"],
-    ["with a policy that is not canonical", { job: { demand: { require: "signature", release: "live" as const, deadline: null, source: "request" as const } } }, "POLICY_MALFORMED"],
+    [
+      "with a policy that is not canonical",
+      {
+        job: { demand: { require: "signature", release: "live" as const, deadline: null, source: "request" as const } },
+      },
+      "POLICY_MALFORMED",
+    ],
   ])("%s is refused", async (_, change, expected) => {
     expect(refusal(await ask({}, change))).toBe(expected);
   });
@@ -75,9 +91,15 @@ describe("a job that a gateway makes up", () => {
 describe("a request", () => {
   it("that the model cannot take is refused by name", async () => {
     expect(refusal(await ask({ reasoning_effort: "low" }))).toBe("PARAMETER_NOT_SUPPORTED reasoning_effort");
-    expect(refusal(await ask({ messages: [{ role: "user", content: "a <|im_end|> b" }] }))).toBe("REQUEST_FIELD_INVALID messages[0].content");
-    expect(refusal(await ask({ messages: [{ role: "user", content: "word ".repeat(3000) }] }))).toBe("CONTEXT_TOO_LONG max_tokens");
-    expect(refusal(await ask({ messages: [{ role: "user", content: "word ".repeat(3000) }], max_tokens: null }))).toBe("CONTEXT_TOO_LONG messages");
+    expect(refusal(await ask({ messages: [{ role: "user", content: "a <|im_end|> b" }] }))).toBe(
+      "REQUEST_FIELD_INVALID messages[0].content",
+    );
+    expect(refusal(await ask({ messages: [{ role: "user", content: "word ".repeat(3000) }] }))).toBe(
+      "CONTEXT_TOO_LONG max_tokens",
+    );
+    expect(refusal(await ask({ messages: [{ role: "user", content: "word ".repeat(3000) }], max_tokens: null }))).toBe(
+      "CONTEXT_TOO_LONG messages",
+    );
     expect(refusal(await ask({ logit_bias: { "99999": 5 } }))).toBe("REQUEST_FIELD_INVALID logit_bias.99999");
     const tensors = makeJob(node, "/v1/infer", { model, inputs: { x: {} } });
     expect(refusal(await post(node, tensors))).toBe("MODEL_TASK_MISMATCH model");
@@ -86,8 +108,15 @@ describe("a request", () => {
   });
 
   it("holds JSON to its schema, and finishes", async () => {
-    const schema = { type: "object", properties: { city: { enum: ["Paris", "Rome"] }, n: { type: "integer" } }, required: ["city", "n"] };
-    const events = await ask({ max_tokens: 60, response_format: { type: "json_schema", json_schema: { name: "x", schema } } });
+    const schema = {
+      type: "object",
+      properties: { city: { enum: ["Paris", "Rome"] }, n: { type: "integer" } },
+      required: ["city", "n"],
+    };
+    const events = await ask({
+      max_tokens: 60,
+      response_format: { type: "json_schema", json_schema: { name: "x", schema } },
+    });
     const { output } = pick(events, "output");
     expect(output).toMatchObject({ kind: "message", finish: "stop" });
     const value = JSON.parse((output as { content: string }).content) as { city: string; n: number };
@@ -98,11 +127,22 @@ describe("a request", () => {
   it("makes a forced tool call of the tool's own schema, in one piece", async () => {
     const parameters = { type: "object", properties: { unit: { enum: ["C", "F"] } }, required: ["unit"] };
     const tools = [{ type: "function", function: { name: "weather", parameters } }];
-    const events = await ask({ tools, tool_choice: { type: "function", function: { name: "weather" } }, max_tokens: 60 });
+    const events = await ask({
+      tools,
+      tool_choice: { type: "function", function: { name: "weather" } },
+      max_tokens: 60,
+    });
     const { output } = pick(events, "output");
-    expect(output).toMatchObject({ kind: "message", content: null, finish: "tool_calls", tool_calls: [{ name: "weather" }] });
+    expect(output).toMatchObject({
+      kind: "message",
+      content: null,
+      finish: "tool_calls",
+      tool_calls: [{ name: "weather" }],
+    });
     const deltas = events.filter((e) => e.type === "delta");
-    expect(deltas).toEqual([{ type: "delta", choice: 0, tool_calls: [{ index: 0, ...(output as { tool_calls: object[] }).tool_calls[0] }] }]);
+    expect(deltas).toEqual([
+      { type: "delta", choice: 0, tool_calls: [{ index: 0, ...(output as { tool_calls: object[] }).tool_calls[0] }] },
+    ]);
     const done = pick(events, "done");
     expect(done.result.finish).toEqual(["tool_calls"]);
   });
@@ -133,7 +173,10 @@ describe("a request", () => {
   });
 
   it("completes a prompt as it is", async () => {
-    const events = await post(node, makeJob(node, "/v1/completions", { model, prompt: "The capital of France is", max_tokens: 4 }));
+    const events = await post(
+      node,
+      makeJob(node, "/v1/completions", { model, prompt: "The capital of France is", max_tokens: 4 }),
+    );
     expect(pick(events, "output").output).toMatchObject({ kind: "text", finish: expect.stringMatching(/stop|length/) });
     const { fields } = openFields(pick(events, "done"));
     expect(fields.get("forwarded")).toMatchObject({ kind: "bytes" });
@@ -141,18 +184,29 @@ describe("a request", () => {
 
   it("answers a Responses request as a message", async () => {
     const events = await post(node, makeJob(node, "/v1/responses", { model, input: "Hello!", max_output_tokens: 5 }));
-    expect(pick(events, "output").output).toMatchObject({ kind: "message", finish: expect.stringMatching(/stop|length/) });
+    expect(pick(events, "output").output).toMatchObject({
+      kind: "message",
+      finish: expect.stringMatching(/stop|length/),
+    });
   });
 
   it("runs tensors and commits both sides", async () => {
-    const inputs = { features: { type: "float32", dims: [1, 620], data: Array.from({ length: 620 }, (_, i) => (i % 7 === 0 ? 0.25 : 0)) } };
+    const inputs = {
+      features: {
+        type: "float32",
+        dims: [1, 620],
+        data: Array.from({ length: 620 }, (_, i) => (i % 7 === 0 ? 0.25 : 0)),
+      },
+    };
     const events = await post(node, makeJob(node, "/v1/infer", { model: "lande-50", inputs }));
     expect(pick(events, "output").output).toMatchObject({ kind: "tensor", name: "probabilities", dims: [1, 50] });
     const { fields } = openFields(pick(events, "done"));
     expect(fields.get("modelInput")).toMatchObject({ kind: "list" });
     expect(fields.get("forwarded")).toEqual({ kind: "absent" });
     const wrong = { features: { type: "float32", dims: [1, 5], data: [1, 2, 3, 4, 5] } };
-    expect(refusal(await post(node, makeJob(node, "/v1/infer", { model: "lande-50", inputs: wrong })))).toMatch(/^TENSOR_SHAPE_MISMATCH/);
+    expect(refusal(await post(node, makeJob(node, "/v1/infer", { model: "lande-50", inputs: wrong })))).toMatch(
+      /^TENSOR_SHAPE_MISMATCH/,
+    );
   });
 
   it("embeds texts", async () => {
@@ -198,7 +252,8 @@ describe("a run that does not end well", () => {
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     let text = Buffer.from((await reader.read()).value ?? []).toString();
     process.kill(pid, "SIGKILL");
-    for (let part = await reader.read(); !part.done; part = await reader.read()) text += Buffer.from(part.value).toString();
+    for (let part = await reader.read(); !part.done; part = await reader.read())
+      text += Buffer.from(part.value).toString();
     const last = JSON.parse(text.trim().split("\n").at(-1) as string) as RunEvent;
     expect(last).toMatchObject({ type: "error", code: "ENGINE_CRASHED" });
     expect(engine()).toMatchObject({ crashes: 1, lastFailure: expect.stringContaining("SIGKILL") });
@@ -210,7 +265,12 @@ describe("a run that does not end well", () => {
     const hurried = { ...node, context: { ...node.context, runLimit: 1 } };
     const { run } = await import("./run.ts");
     const events: RunEvent[] = [];
-    for await (const e of run(makeJob(hurried, "/v1/chat/completions", long()), hurried.context, new AbortController().signal)) events.push(e);
+    for await (const e of run(
+      makeJob(hurried, "/v1/chat/completions", long()),
+      hurried.context,
+      new AbortController().signal,
+    ))
+      events.push(e);
     expect(events.at(-1)).toMatchObject({ type: "error", code: "RUN_TIMEOUT" });
   });
 
@@ -220,14 +280,21 @@ describe("a run that does not end well", () => {
     );
     const { run } = await import("./run.ts");
     const events: RunEvent[] = [];
-    for await (const e of run(makeJob(node, "/v1/chat/completions", chat({})), { ...node.context, served: swapped }, new AbortController().signal)) events.push(e);
+    for await (const e of run(
+      makeJob(node, "/v1/chat/completions", chat({})),
+      { ...node.context, served: swapped },
+      new AbortController().signal,
+    ))
+      events.push(e);
     expect(events).toMatchObject([{ type: "error", code: "MODEL_DIGEST_MISMATCH" }]);
   });
 });
 
 describe("a replay", () => {
   const models = async () => {
-    const { engine } = node.context.served.find((s) => s.deployment.id === model) as (typeof node.context.served)[number];
+    const { engine } = node.context.served.find(
+      (s) => s.deployment.id === model,
+    ) as (typeof node.context.served)[number];
     return engine.kind === "llama" ? engine : undefined;
   };
   const replay = (events: readonly RunEvent[], drop: readonly string[] = []) => {
@@ -250,8 +317,13 @@ describe("a replay", () => {
   });
 
   it("does without the request where the parameters say all", async () => {
-    expect(await replay(await ask({ temperature: 0.9, frequency_penalty: 0.5 }), ["rawRequest"])).toMatchObject({ status: "same", input: "not-checked" });
-    await expect(replay(await ask({ logit_bias: { "5": 1 } }), ["rawRequest"])).rejects.toThrow(expect.objectContaining({ code: "REPLAY_INPUT_MISSING" }));
+    expect(await replay(await ask({ temperature: 0.9, frequency_penalty: 0.5 }), ["rawRequest"])).toMatchObject({
+      status: "same",
+      input: "not-checked",
+    });
+    await expect(replay(await ask({ logit_bias: { "5": 1 } }), ["rawRequest"])).rejects.toThrow(
+      expect.objectContaining({ code: "REPLAY_INPUT_MISSING" }),
+    );
   });
 
   it("needs what it needs", async () => {
@@ -280,13 +352,17 @@ describe("a replay", () => {
             params: bytes("params"),
             modelInput: bytes("modelInput"),
             profile: enc(sorted(profile)),
-            output: [elements.get("output/0") as Uint8Array, enc({ ids: change.ids?.(tokens.ids) ?? tokens.ids, logprobs: null })],
+            output: [
+              elements.get("output/0") as Uint8Array,
+              enc({ ids: change.ids?.(tokens.ids) ?? tokens.ids, logprobs: null }),
+            ],
           },
           () => new Uint8Array(32),
         ),
       };
     };
-    const run = (change: Parameters<typeof forge>[0]) => replayReceipt({ receipt: forge(change), models, engines: node.context.engines });
+    const run = (change: Parameters<typeof forge>[0]) =>
+      replayReceipt({ receipt: forge(change), models, engines: node.context.engines });
     expect(await run({})).toMatchObject({ status: "same" });
     expect(await run({ profile: { library: "00".repeat(32) } })).toMatchObject({
       status: "not-comparable",
@@ -307,5 +383,7 @@ it("tags a run by nonce and offer", async () => {
   const { readOffer, offerDigest, readRun } = await import("@countersign/core");
   const { nodeSuite } = await import("@countersign/core/node");
   const { predicate } = readRun(pick(await post(node, job), "done").statement);
-  expect(predicate.requestTag).toBe(toHex(requestTag(fromHex(job.clientNonce), offerDigest(readOffer(job.offer, nodeSuite)))));
+  expect(predicate.requestTag).toBe(
+    toHex(requestTag(fromHex(job.clientNonce), offerDigest(readOffer(job.offer, nodeSuite)))),
+  );
 });

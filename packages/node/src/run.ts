@@ -73,8 +73,7 @@ export async function* execute(checked: CheckedJob, engines: Engines, signal: Ab
   if (engine.kind === "upstream") return yield* executeUpstream(checked, engine, signal);
   const limits = { maxOutput: deployment.limits.maxOutput ?? 1 };
   if (engine.kind === "onnx") {
-    if (job.path === "/v1/infer")
-      return yield* executeTensors(engine, readTensorTask(request).inputs, await engines.onnx(), signal);
+    if (job.path === "/v1/infer") return yield* executeTensors(engine, readTensorTask(request).inputs, engines, signal);
     const texts = readEmbedding(request).inputs;
     if (job.path !== "/v1/embeddings" || engine.task?.path !== "/v1/embeddings") throw mismatch(job.path);
     if (!texts.every((t) => typeof t === "string")) {
@@ -83,7 +82,7 @@ export async function* execute(checked: CheckedJob, engines: Engines, signal: Ab
         param: "input",
       });
     }
-    return yield* executeEmbedding(engine, engine.task, texts, await engines.onnx(), signal);
+    return yield* executeEmbedding(engine, engine.task, texts, engines, signal);
   }
   const readers = {
     "/v1/chat/completions": readChat,
@@ -92,7 +91,7 @@ export async function* execute(checked: CheckedJob, engines: Engines, signal: Ab
   } as const;
   if (job.path === "/v1/embeddings" || job.path === "/v1/infer") throw mismatch(job.path);
   const task = readers[job.path](request, limits);
-  return yield* executeText(checked, task, await engines.llama(engine), signal);
+  return yield* executeText(checked, task, engine, engines, signal);
 }
 
 const mismatch = (path: string) =>

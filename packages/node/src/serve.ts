@@ -190,7 +190,7 @@ export async function startNode(
 async function preload({ served, engines }: NodeContext, id: string): Promise<void> {
   const engine = served.find((s) => s.deployment.id === id)?.engine;
   if (!engine || engine.kind === "upstream") return;
-  const worker = engine.kind === "llama" ? await engines.llama(engine) : await engines.onnx();
+  const loading = engine.kind === "llama" ? engines.loadLanguage(engine) : engines.loadTensors();
   // A failure is told to whoever asks for the model, and stands in /status.
-  await worker.load().catch(() => undefined);
+  await loading.catch(() => undefined);
 }

@@ -26,8 +26,10 @@ beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "countersign-registry-"));
 });
 const code = (expected: string) => expect.objectContaining({ code: expected });
-const add = (text: string, id = "m") => addModel(dir, { id, facts, files: [{ name: "a.gguf", bytes: Buffer.from(text) }] }, publisher);
-const fileOf = async (id = "m") => filePath(dir, (await showModel(dir, id)).manifest.predicate.resources[0]?.digest as Hex);
+const add = (text: string, id = "m") =>
+  addModel(dir, { id, facts, files: [{ name: "a.gguf", bytes: Buffer.from(text) }] }, publisher);
+const fileOf = async (id = "m") =>
+  filePath(dir, (await showModel(dir, id)).manifest.predicate.resources[0]?.digest as Hex);
 
 describe("a catalogue", () => {
   it("adds, lists and shows models", async () => {

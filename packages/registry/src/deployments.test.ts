@@ -4,7 +4,13 @@ import { join } from "node:path";
 import { deploymentDigest, readDeployment, toHex } from "@countersign/core";
 import { ed25519Signer } from "@countersign/core/node";
 import { describe, expect, it } from "vitest";
-import { advanceDeployment, type DeploymentFacts, deploymentsOf, listDeployments, nextDeployment } from "./deployments.ts";
+import {
+  advanceDeployment,
+  type DeploymentFacts,
+  deploymentsOf,
+  listDeployments,
+  nextDeployment,
+} from "./deployments.ts";
 
 const node = ed25519Signer(new Uint8Array(32).fill(6));
 const facts: DeploymentFacts = {

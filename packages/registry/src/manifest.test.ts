@@ -3,7 +3,15 @@ import { fromBase64, fromUtf8, type Hex, toHex } from "@countersign/core";
 import { ed25519Signer, nodeSuite } from "@countersign/core/node";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ModelFacts, makeManifest, modelDigest, readManifest, signManifest, toSigstoreBundle, verifyManifest } from "./manifest.ts";
+import {
+  type ModelFacts,
+  makeManifest,
+  modelDigest,
+  readManifest,
+  signManifest,
+  toSigstoreBundle,
+  verifyManifest,
+} from "./manifest.ts";
 
 const publisher = ed25519Signer(new Uint8Array(32).fill(5));
 const key = toHex(publisher.publicKey);
@@ -19,7 +27,12 @@ const facts: ModelFacts = {
   tokenizer: null,
   chatTemplate: null,
 };
-const file = (name: string, n: number) => ({ name, size: n, sha256: String(n).repeat(64) as Hex, chunkRoot: "0".repeat(64) as Hex });
+const file = (name: string, n: number) => ({
+  name,
+  size: n,
+  sha256: String(n).repeat(64) as Hex,
+  chunkRoot: "0".repeat(64) as Hex,
+});
 const files = [file("b.txt", 2), file("a.gguf", 1)];
 const make = () => makeManifest("test-model", facts, files);
 const malformed = expect.objectContaining({ code: "MANIFEST_MALFORMED" });
@@ -30,7 +43,9 @@ describe("a manifest", () => {
     const body = JSON.parse(fromUtf8(fromBase64(envelope.payload)));
     const raw = Buffer.concat(["1", "2"].map((c) => Buffer.from(c.repeat(64), "hex")));
     expect(body.predicateType).toBe("https://model_signing/signature/v1.0");
-    expect(body.subject).toEqual([{ name: "test-model", digest: { sha256: createHash("sha256").update(raw).digest("hex") } }]);
+    expect(body.subject).toEqual([
+      { name: "test-model", digest: { sha256: createHash("sha256").update(raw).digest("hex") } },
+    ]);
     expect(body.predicate.resources).toEqual([
       { name: "a.gguf", algorithm: "sha256", digest: "1".repeat(64) },
       { name: "b.txt", algorithm: "sha256", digest: "2".repeat(64) },
@@ -50,7 +65,13 @@ describe("a manifest", () => {
   });
 
   it("has another digest when anything about it changes", () => {
-    const changes: Partial<ModelFacts>[] = [{ quantisation: "q4" }, { licence: "x" }, { title: "y" }, { parameters: 13 }, { chatTemplate: "ab".repeat(32) }];
+    const changes: Partial<ModelFacts>[] = [
+      { quantisation: "q4" },
+      { licence: "x" },
+      { title: "y" },
+      { parameters: 13 },
+      { chatTemplate: "ab".repeat(32) },
+    ];
     const digests = changes.map((c) => modelDigest(makeManifest("test-model", { ...facts, ...c }, files)));
     digests.push(modelDigest(make()), modelDigest(makeManifest("other", facts, files)));
     digests.push(modelDigest(makeManifest("test-model", facts, [file("a.gguf", 3), file("b.txt", 2)])));

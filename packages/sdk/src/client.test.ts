@@ -136,6 +136,7 @@ describe("before anything is sent", () => {
     ]) {
       expect((await client.fetch(url, { method: "POST", body: "{}" })).status).toBe(404);
     }
+    expect((await client.fetch("https://gateway.test.evil/v1/models")).status).toBe(404);
     expect(seen.requests).toEqual([]);
   });
 });
@@ -145,6 +146,7 @@ describe("a 402 that asks for more than was allowed is never signed", () => {
     ["no wallet", {}, { wallet: undefined as never }, "WALLET_MISSING"],
     ["no budget", {}, { budget: undefined as never }, "SPEND_CAP_EXCEEDED"],
     ["1e24 units (P6)", { offer: (o) => ({ ...o, amount: "1000000000000000000000000" }) }, {}, "SPEND_CAP_EXCEEDED"],
+    ["more than one request may cost", {}, { budget: { perRequest: 149, total: 10_000 } }, "SPEND_CAP_EXCEEDED"],
     ["more than is left", {}, { budget: { perRequest: 1000, total: 149 } }, "SPEND_CAP_EXCEEDED"],
     [
       "365 days in the offer (P6)",
@@ -352,6 +354,14 @@ describe("streams", () => {
     ["only [DONE]", { stream: () => "data: [DONE]\n\n" }, "STREAM_TRUNCATED"],
     ["a frame that is no JSON (C4)", { stream: (t) => t.replace("data: {", "data: {]") }, "STREAM_MALFORMED"],
     ["a line that is no field", { stream: (t) => t.replace("data: ", "garbage\ndata: ") }, "STREAM_MALFORMED"],
+    ["a line end that some readers see", { stream: (t) => t.replace('{"id"', '{\r"id"') }, "STREAM_MALFORMED"],
+    ["a second end", { stream: (t) => `${t}data: [DONE]\n\n` }, "STREAM_MALFORMED"],
+    ["half an event behind the end", { stream: (t) => `${t}data: {"cho` }, "STREAM_TRUNCATED"],
+    [
+      "an object where events were asked for",
+      { paidAnswer: () => new Response("{}", { headers: { "content-type": "application/json" } }) },
+      "STREAM_MALFORMED",
+    ],
     ["late garbage", { stream: (t) => `${t}data: {"choices":[]}\n\n` }, "STREAM_MALFORMED"],
     [
       "an event behind the signed one",
@@ -494,6 +504,12 @@ describe("afterwards", () => {
   test("release=signed is still nothing without the signature", async () => {
     const { client } = meet({ logsAfter: 1, body: altered });
     expect(await codeOf(client.chat(body, { release: "signed" }))).toBe("ASSURANCE_NOT_MET");
+  });
+
+  test("release=signed hands on nothing whose answer cannot be compared with what was signed", async () => {
+    const { client } = meet({ logsAfter: 1, receipt: (r) => ({ ...r, holder: null }) });
+    const asked = client.chat(body, { release: "signed", policy: "logged" });
+    expect(await codeOf(asked)).toBe("ASSURANCE_NOT_MET");
   });
 
   test("an entry that the log withholds is INCLUSION_OVERDUE (L2)", async () => {

@@ -195,7 +195,7 @@ async function requireNoDowngrade(
   verdict: Verdict,
 ): Promise<void> {
   const key = `${settings.trust.network} ${statement.model.id} ${statement.deployment.id} ${printPolicy(prepared.demand.policy)}`;
-  const best = [];
+  const best = (await settings.receipts.recall(key)) ?? [];
   const now = strengthOf(verdict);
   const missing = best.filter((word) => !now.includes(word));
   await settings.receipts.remember(key, [...new Set([...best, ...now])].sort());

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { fakeGateway, fixtureRandom } from "../../../test/fixtures/fake-gateway.ts";
 import { Ledger } from "./budget.ts";
 import { requireCovered, requireCoveredChunk } from "./coverage.ts";
-import { FrameReader } from "./event-stream.ts";
+import { FrameReader, readFrames } from "./event-stream.ts";
 import { implies } from "./implication.ts";
 import { ResponseEvents } from "./response-events.ts";
 import { readTensors, readVector, writeTensors } from "./tensors.ts";
@@ -143,6 +143,12 @@ describe("the frame reader", () => {
     "data: {}\ndata: {}\n\n",
     "\ufeffdata: {}\n\n",
   ])("%j is refused", (text) => expect(code(() => new FrameReader().feed(utf8(text)))).toBe("STREAM_MALFORMED"));
+  test("a stream of /v1/responses without a signed event is cut short", async () => {
+    const read = async () => {
+      for await (const _ of readFrames("/v1/responses", new Response('data: {"type":"response.created"}\n\n')));
+    };
+    await expect(read()).rejects.toMatchObject({ code: "STREAM_TRUNCATED" });
+  });
   test("invalid UTF-8 is refused", () => {
     expect(code(() => new FrameReader().feed(Uint8Array.of(0xff)))).toBe("STREAM_MALFORMED");
   });

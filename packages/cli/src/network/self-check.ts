@@ -1,7 +1,9 @@
-import { CountersignError, type JsonObject, type Verdict } from "@countersign/core";
+import { CountersignError, type Json, type JsonObject, type Verdict } from "@countersign/core";
 import { nodeSuite } from "@countersign/core/node";
-import { findOnnxModel, type NamedTensors, type OnnxModelSource, parseTensors } from "@countersign/node";
+import { findOnnxModel } from "@countersign/node";
 import { type Client, countersign, privateKeyWallet } from "@countersign/sdk";
+import { inferTensors } from "../tasks.ts";
+import { exampleOf } from "./examples.ts";
 import type { Network } from "./start.ts";
 
 /** One paid inference and what its receipt showed. */
@@ -99,21 +101,11 @@ export async function checkLevels(network: Network, onDone?: (done: Checked) => 
   return results;
 }
 
-const example = async (source: OnnxModelSource) => {
-  if (source.task) return source.task.encode(source.task.example);
-  // Zeros of the declared shape: enough to show that the model runs and is receipted.
-  const inputs = Object.fromEntries(
-    source.inputs.map(({ name, type, dims }) => {
-      const shape = dims.map((d) => (typeof d === "number" ? d : 1));
-      const size = shape.reduce((a, b) => a * b, 1);
-      return [name, { type, dims: shape, data: Array.from({ length: size }, () => (name === "sr" ? 16_000 : 0)) }];
-    }),
-  );
-  return parseTensors(inputs);
-};
-
-const asInput = (tensors: NamedTensors) =>
-  Object.fromEntries(tensors.map(({ name, type, dims, data }) => [name, { type, dims, data }]));
+/** A friendly answer in a few words: long blobs stay out of the table. */
+const brief = (said: Json | undefined): string | undefined =>
+  said === undefined
+    ? undefined
+    : JSON.stringify(said, (_, v) => (typeof v === "string" && v.length > 64 ? `${v.slice(0, 12)}…` : v));
 
 /** One paid inference per model. */
 export async function checkModels(network: Network, onDone?: (done: Checked) => void): Promise<readonly Checked[]> {
@@ -126,9 +118,9 @@ export async function checkModels(network: Network, onDone?: (done: Checked) => 
         const answer = await client.chat(question, { model, policy: "signature", synthetic: true });
         return { ...answer, answer: answer.text ?? "" };
       }
-      const tensors = await example(source);
-      const answer = await client.infer(model, asInput(tensors), { policy: "signature", synthetic: true });
-      return { ...answer, answer: Object.keys(answer.outputs).join(", ") };
+      const { tensors, body } = await exampleOf(model);
+      const answer = await inferTensors(client, model, tensors, body, { policy: "signature", synthetic: true });
+      return { ...answer, answer: brief(answer.said) ?? Object.keys(answer.outputs).join(", ") };
     });
     results.push(done);
     onDone?.(done);

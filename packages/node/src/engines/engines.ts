@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type { LlamaSpec } from "../served.ts";
+import type { LanguageCall, LanguageEvent, LanguageInfo } from "./language.ts";
 import type { LlamaLoad } from "./llama-worker.ts";
-import type { OnnxLoad } from "./onnx-worker.ts";
-import { WorkerPool } from "./pool.ts";
-import type { WorkerProcess } from "./worker-process.ts";
+import type { OnnxCall, OnnxEvent, OnnxInfo, OnnxLoad } from "./onnx-worker.ts";
+import { type WorkerPlan, WorkerPool } from "./pool.ts";
 
 /** How much a node's engines may use. */
 export type EngineLimits = {
@@ -47,8 +47,36 @@ export class Engines {
     this.#pool = new WorkerPool(limits);
   }
 
-  /** The worker of a GGUF model. @throws NODE_BUSY */
-  llama(spec: LlamaSpec): Promise<WorkerProcess> {
+  /**
+   * Runs a language call on a GGUF model, and gives what the engine that ran it says of itself.
+   *
+   * @throws NODE_BUSY, ENGINE_CRASHED, MODEL_DIGEST_MISMATCH, CONTEXT_TOO_LONG and what else the engine refuses with
+   */
+  runLanguage(
+    spec: LlamaSpec,
+    call: LanguageCall,
+    onEvent: (event: LanguageEvent) => void,
+    signal: AbortSignal,
+  ): Promise<LanguageInfo> {
+    return this.#pool.use(this.#llama(spec), (w) => w.run(call, onEvent, signal)) as Promise<LanguageInfo>;
+  }
+
+  /** Loads a GGUF model, if it is not loaded, and gives what its engine says of itself. */
+  loadLanguage(spec: LlamaSpec): Promise<LanguageInfo> {
+    return this.#pool.use(this.#llama(spec), (w) => w.load()) as Promise<LanguageInfo>;
+  }
+
+  /** Runs an ONNX model. @throws NODE_BUSY, ENGINE_CRASHED, MODEL_DIGEST_MISMATCH, ENGINE_FAILED */
+  runTensors(call: OnnxCall, onEvent: (event: OnnxEvent) => void, signal: AbortSignal): Promise<OnnxInfo> {
+    return this.#pool.use(this.#onnx(), (w) => w.run(call, onEvent, signal)) as Promise<OnnxInfo>;
+  }
+
+  /** Starts ONNX Runtime, if it does not run, and gives what it says of itself. */
+  loadTensors(): Promise<OnnxInfo> {
+    return this.#pool.use(this.#onnx(), (w) => w.load()) as Promise<OnnxInfo>;
+  }
+
+  #llama(spec: LlamaSpec): WorkerPlan {
     const { path, sha256, context, batch, flashAttention, dtype } = spec;
     const load: LlamaLoad = {
       path,
@@ -61,18 +89,12 @@ export class Engines {
       engine: "llama.cpp",
       version: `node-llama-cpp-${versionOf("node-llama-cpp")}`,
     };
-    return this.#pool.take({
-      key: `llama/${JSON.stringify(load)}`,
-      entry: entry("llama-worker"),
-      load,
-      bytes: spec.bytes,
-    });
+    return { key: `llama/${JSON.stringify(load)}`, entry: entry("llama-worker"), load, bytes: spec.bytes };
   }
 
-  /** The worker of all ONNX models. */
-  onnx(): Promise<WorkerProcess> {
+  #onnx(): WorkerPlan {
     const load: OnnxLoad = { memory: this.#limits.memory / 4, version: versionOf("onnxruntime-node") };
-    return this.#pool.take({ key: "onnx", entry: entry("onnx-worker"), load, bytes: 0 });
+    return { key: "onnx", entry: entry("onnx-worker"), load, bytes: 0 };
   }
 
   /** How the workers stand. */

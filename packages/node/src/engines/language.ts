@@ -22,7 +22,6 @@ export type LanguageInput =
 
 /** One call of a language model. */
 export type LanguageCall = {
-  readonly kind: "generate";
   readonly input: LanguageInput;
   /** Tokens that each choice may have; null: `mostOutput`, or what is left of the context. */
   readonly maxTokens: number | null;
@@ -36,9 +35,6 @@ export type LanguageCall = {
   /** The answer must be JSON text, of this schema where one is given. */
   readonly grammar: { readonly schema: JsonObject | null } | null;
 };
-
-/** One embedding call of a language model. */
-export type EmbeddingCall = { readonly kind: "embed"; readonly inputs: readonly (string | readonly number[])[] };
 
 /** What a language engine says while it works. */
 export type LanguageEvent =
@@ -66,12 +62,6 @@ export type LanguageEvent =
       readonly finish: "stop" | "length";
       readonly prompt: number;
       readonly generation: number;
-    }
-  | {
-      readonly type: "vector";
-      readonly index: number;
-      readonly values: Float32Array;
-      readonly tokens: readonly number[];
     };
 
 /** What a loaded language engine says of itself. */

@@ -13,7 +13,7 @@ import {
   type LlamaModel,
   type Token,
 } from "node-llama-cpp";
-import type { EmbeddingCall, LanguageCall, LanguageEvent, LanguageInfo } from "./language.ts";
+import type { LanguageCall, LanguageEvent, LanguageInfo } from "./language.ts";
 import { ChatTemplate, type Rendered } from "./prompt.ts";
 import { chooseToken, isGreedy, isPlainGreedy, logprobText } from "./sample.ts";
 import { TextStream } from "./text-stream.ts";
@@ -107,13 +107,8 @@ function nativeLibraries(): { readonly digest: Hex; readonly device: string } {
   return { digest: whole.digest("hex"), device: `${process.platform}-${process.arch}/${cpu ?? "cpu"}` };
 }
 
-async function run(
-  call: LanguageCall | EmbeddingCall,
-  emit: (event: LanguageEvent) => void,
-  signal: AbortSignal,
-): Promise<void> {
+async function run(call: LanguageCall, emit: (event: LanguageEvent) => void, signal: AbortSignal): Promise<void> {
   if (!loaded) throw new Error("run before load");
-  if (call.kind === "embed") return embed(loaded, call, emit, signal);
   refuseForeignBias(loaded.model, call.sampling.bias);
   const { input, tokens } = readInput(loaded, call);
   const room = loaded.limit - tokens.length;
@@ -296,26 +291,6 @@ function describe(model: LlamaModel, token: Token, probabilities: Map<Token, num
     top.push(one(id, p));
   }
   return { ...one(token, probabilities.get(token) ?? 0), top };
-}
-
-async function embed(
-  { model, options }: Loaded,
-  { inputs }: EmbeddingCall,
-  emit: (event: LanguageEvent) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const context = await model.createEmbeddingContext({ contextSize: options.context, threads: options.threads });
-  try {
-    for (const [index, input] of inputs.entries()) {
-      if (signal.aborted) return;
-      const tokens = typeof input === "string" ? tokenise(model, input) : (input as readonly Token[]);
-      if (tokens.length > options.context) throw tooLong(tokens.length, null, options.context);
-      const { vector } = await context.getEmbeddingFor([...tokens]);
-      emit({ type: "vector", index, values: Float32Array.from(vector), tokens });
-    }
-  } finally {
-    await context.dispose();
-  }
 }
 
 serveWorker({ load, run });

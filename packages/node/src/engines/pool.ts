@@ -24,35 +24,31 @@ export type PoolLimits = {
 export class WorkerPool {
   readonly #limits: PoolLimits;
   // Insertion order is order of use.
-  readonly #workers = new Map<string, { readonly worker: WorkerProcess; readonly bytes: number }>();
+  readonly #workers = new Map<string, { readonly worker: WorkerProcess; readonly bytes: number; uses: number }>();
 
   constructor(limits: PoolLimits) {
     this.#limits = limits;
   }
 
-  /** The worker of a plan, made if need be; it is the most recently used one from now on. @throws NODE_BUSY */
-  async take(plan: WorkerPlan): Promise<WorkerProcess> {
+  /** Does something with the worker of a plan, made if need be; as long as that lasts the worker stays. @throws NODE_BUSY */
+  async use<T>(plan: WorkerPlan, act: (worker: WorkerProcess) => Promise<T>): Promise<T> {
     const known = this.#workers.get(plan.key);
-    if (known) {
-      this.#workers.delete(plan.key);
-      this.#workers.set(plan.key, known);
-      return known.worker;
-    }
-    const worker = new WorkerProcess({
-      entry: plan.entry,
-      load: plan.load,
-      queue: this.#limits.queue,
-      ...(this.#limits.grace !== undefined && { grace: this.#limits.grace }),
-    });
+    const held = known ?? { worker: this.#make(plan), bytes: plan.bytes, uses: 0 };
+    held.uses++;
     // Entered before anything is awaited, so that a second caller finds it instead of loading the model twice.
-    this.#workers.set(plan.key, { worker, bytes: plan.bytes });
+    this.#workers.delete(plan.key);
+    this.#workers.set(plan.key, held);
     try {
-      await this.#makeRoom(plan.key);
-    } catch (cause) {
-      this.#workers.delete(plan.key);
-      throw cause;
+      if (!known) await this.#makeRoom(plan.key);
+      return await act(held.worker);
+    } finally {
+      held.uses--;
     }
-    return worker;
+  }
+
+  #make(plan: WorkerPlan): WorkerProcess {
+    const { queue, grace } = this.#limits;
+    return new WorkerProcess({ entry: plan.entry, load: plan.load, queue, ...(grace !== undefined && { grace }) });
   }
 
   /** How each worker stands. */
@@ -70,16 +66,19 @@ export class WorkerPool {
   async #makeRoom(keep: string): Promise<void> {
     const held = () => [...this.#workers.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     while (held() > this.#limits.memory) {
-      const victim = [...this.#workers].find(([key, { worker }]) => key !== keep && worker.idle);
-      if (!victim) {
-        if (this.#workers.size === 1) return;
-        throw new CountersignError("NODE_BUSY", {
-          message: "Every model in memory is at work, and there is no room for one more.",
-          remedy: "Try again in a moment, or ask another node.",
-        });
+      const victim = [...this.#workers].find(([, { uses, worker }]) => uses === 0 && worker.idle);
+      if (victim) {
+        this.#workers.delete(victim[0]);
+        await victim[1].worker.close();
+        continue;
       }
-      this.#workers.delete(victim[0]);
-      await victim[1].worker.close();
+      // One model alone may be larger than the budget: it is what the operator asked for.
+      if (this.#workers.size === 1) return;
+      this.#workers.delete(keep);
+      throw new CountersignError("NODE_BUSY", {
+        message: "Every model in memory is at work, and there is no room for one more.",
+        remedy: "Try again in a moment, or ask another node.",
+      });
     }
   }
 }

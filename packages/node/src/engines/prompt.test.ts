@@ -6,7 +6,8 @@ const plain =
   "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 const withDefault = `{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe nice<|im_end|>\n{% endif %}${plain}`;
 const withTools = `{% if tools %}TOOLS {{ tools | tojson }}\n{% endif %}${plain}`;
-const make = (source: string) => new ChatTemplate({ source, bos: "<s>", eos: "</s>", controls: ["<|im_start|>", "<|im_end|>"] });
+const make = (source: string) =>
+  new ChatTemplate({ source, bos: "<s>", eos: "</s>", controls: ["<|im_start|>", "<|im_end|>"] });
 const user = { role: "user", content: "hi" };
 const tool = { type: "function", function: { name: "f", parameters: { type: "object", properties: {} } } };
 
@@ -35,14 +36,21 @@ describe("a chat template", () => {
     for (const render of [
       () => make(plain).render([{ role: "user", content: attack }], null),
       () => make(withTools).render([user], [{ ...tool, function: { ...tool.function, description: attack } }]),
-      () => make(plain).render([{ role: "assistant", content: "", tool_calls: [{ id: "1", function: { name: "f", arguments: attack } }] }], null),
+      () =>
+        make(plain).render(
+          [{ role: "assistant", content: "", tool_calls: [{ id: "1", function: { name: "f", arguments: attack } }] }],
+          null,
+        ),
     ]) {
       expect(render).toThrowError(expect.objectContaining({ code: "REQUEST_FIELD_INVALID" }));
     }
   });
 
   it("gives tools to a template that takes them, and writes them out for one that does not", () => {
-    expect(make(withTools).render([user], [tool])).toMatchObject({ rewrites: [], text: expect.stringContaining("TOOLS [") });
+    expect(make(withTools).render([user], [tool])).toMatchObject({
+      rewrites: [],
+      text: expect.stringContaining("TOOLS ["),
+    });
     const spelled = make(plain).render([user], [tool]);
     expect(spelled.rewrites).toEqual(["tools.system"]);
     expect(spelled.text).toContain('{"name":"f"');

@@ -31,7 +31,18 @@ const many = (rules: Sampling, n = 4000) => {
 describe("choosing a token", () => {
   it("is greedy at temperature 0, ties to the lowest id", () => {
     expect(isPlainGreedy(greedy)).toBe(true);
-    expect(chooseToken(new Map([[5, 0.5], [2, 0.5]]), none, greedy, 1, 0)).toBe(2);
+    expect(
+      chooseToken(
+        new Map([
+          [5, 0.5],
+          [2, 0.5],
+        ]),
+        none,
+        greedy,
+        1,
+        0,
+      ),
+    ).toBe(2);
   });
 
   it("draws as often as the model says", () => {
@@ -56,7 +67,11 @@ describe("choosing a token", () => {
   it("never chooses what the model gave no chance", () => {
     fc.assert(
       fc.property(fc.nat({ max: 2 ** 32 - 1 }), fc.nat({ max: 1000 }), (seed, position) => {
-        const chances = new Map([[0, 0], [1, 1e-30], [2, 0]]);
+        const chances = new Map([
+          [0, 0],
+          [1, 1e-30],
+          [2, 0],
+        ]);
         expect(chooseToken(chances, none, { ...greedy, temperature: 2 }, seed, position)).toBe(1);
       }),
     );

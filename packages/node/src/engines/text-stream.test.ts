@@ -21,11 +21,14 @@ describe("text in pieces", () => {
 
   it("gives all of the text, whatever it is, when nothing stops it", () => {
     fc.assert(
-      fc.property(fc.string({ unit: "binary" }).filter((t) => t.isWellFormed() && !t.includes("\ufffd")), (text) => {
-        const { pieces, stream } = feed(text);
-        expect(pieces.join("")).toBe(text);
-        expect(stream.text).toBe(text);
-      }),
+      fc.property(
+        fc.string({ unit: "binary" }).filter((t) => t.isWellFormed() && !t.includes("\ufffd")),
+        (text) => {
+          const { pieces, stream } = feed(text);
+          expect(pieces.join("")).toBe(text);
+          expect(stream.text).toBe(text);
+        },
+      ),
     );
   });
 

@@ -42,7 +42,11 @@ describe("a worker process", () => {
     await expect(dying.done).rejects.toThrow(code("ENGINE_CRASHED"));
     await later;
     expect(waiting).toContainEqual({ value: "x" });
-    expect(worker.status).toMatchObject({ state: "ready", crashes: 1, lastFailure: expect.stringContaining("SIGKILL") });
+    expect(worker.status).toMatchObject({
+      state: "ready",
+      crashes: 1,
+      lastFailure: expect.stringContaining("SIGKILL"),
+    });
     expect(worker.status.pid).not.toBe(first);
   });
 
@@ -53,7 +57,10 @@ describe("a worker process", () => {
       detail: { param: "messages" },
     });
     const broken = worker.run({ do: "break" }, ignore, forever);
-    await expect(broken).rejects.toMatchObject({ code: "ENGINE_FAILED", message: expect.not.stringContaining("somebody") });
+    await expect(broken).rejects.toMatchObject({
+      code: "ENGINE_FAILED",
+      message: expect.not.stringContaining("somebody"),
+    });
   });
 
   it("stops a run when it is aborted, and goes on with the same process", async () => {
@@ -135,32 +142,32 @@ describe("a pool of workers", () => {
     return pool;
   };
 
+  const same = async (worker: WorkerProcess) => worker;
+
   it("gives one worker to all that ask for the same", async () => {
     const pool = make(100);
-    const [a, b] = await Promise.all([pool.take(plan("a", 10)), pool.take(plan("a", 10))]);
+    const [a, b] = await Promise.all([pool.use(plan("a", 10), same), pool.use(plan("a", 10), same)]);
     expect(a).toBe(b);
   });
 
   it("puts away the longest unused when room is short", async () => {
     const pool = make(100);
-    await pool.take(plan("a", 50));
-    await pool.take(plan("b", 50));
-    await pool.take(plan("a", 50));
-    await pool.take(plan("c", 50));
+    for (const key of ["a", "b", "a", "c"]) await pool.use(plan(key, 50), same);
     expect(pool.status().map((s) => s.key)).toEqual(["a", "c"]);
   });
 
   it("never puts away one that works", async () => {
     const pool = make(100);
-    const a = await pool.take(plan("a", 80));
     const stop = new AbortController();
-    const { begun, done } = begin(a, { do: "wait" }, stop.signal);
-    await begun;
-    await expect(pool.take(plan("b", 80))).rejects.toThrow(code("NODE_BUSY"));
+    const begun = Promise.withResolvers<void>();
+    const done = pool.use(plan("a", 80), (w) => w.run({ do: "wait" }, () => begun.resolve(), stop.signal));
+    done.catch(ignore);
+    await begun.promise;
+    await expect(pool.use(plan("b", 80), same)).rejects.toThrow(code("NODE_BUSY"));
     expect(pool.status().map((s) => s.key)).toEqual(["a"]);
     stop.abort(new Error("enough"));
     await expect(done).rejects.toThrow("enough");
-    await pool.take(plan("b", 80));
+    await pool.use(plan("b", 80), same);
     expect(pool.status().map((s) => s.key)).toEqual(["b"]);
   });
 });

@@ -25,7 +25,6 @@ export type WorkerOptions = {
   readonly grace?: number;
   /** Milliseconds that loading may take. */
   readonly loadLimit?: number;
-  readonly onInfo?: (info: unknown) => void;
 };
 
 type Waiting = {
@@ -94,16 +93,17 @@ export class WorkerProcess {
   }
 
   /**
-   * Runs a call; events come in order, the promise resolves after the last.
+   * Runs a call; events come in order, the promise resolves after the last with what the engine says of itself.
    *
    * @throws NODE_BUSY, ENGINE_CRASHED, whatever the engine refuses with, and the signal's reason when it is aborted
    */
-  async run<Event>(call: unknown, onEvent: (event: Event) => void, signal: AbortSignal): Promise<void> {
+  async run<Event>(call: unknown, onEvent: (event: Event) => void, signal: AbortSignal): Promise<unknown> {
     await this.#turn(signal);
     try {
       this.#runs++;
-      await this.#within(this.load(), signal);
+      const info = await this.#within(this.load(), signal);
       await this.#exchange(call, (event) => onEvent(event as Event), signal);
+      return info;
     } finally {
       this.#busy = false;
       this.#waiting.shift()?.start();
@@ -202,7 +202,6 @@ export class WorkerProcess {
       child.on("message", (message: FromWorker) => {
         if (message.type === "loaded") {
           clearTimeout(timer);
-          this.#options.onInfo?.(message.info);
           resolve(message.info);
         } else if (message.type === "unloadable") {
           this.#lastFailure = message.error.detail.message;

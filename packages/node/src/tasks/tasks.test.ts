@@ -8,12 +8,16 @@ import { CallReader, type Tool } from "./tools.ts";
 import { readEmbedding, readTensorTask } from "./vectors.ts";
 
 const limits = { maxOutput: 100 };
-const parse = (path: EndpointPath, value: JsonObject) => parseRequest(path, utf8(JSON.stringify({ model: "m", ...value })));
+const parse = (path: EndpointPath, value: JsonObject) =>
+  parseRequest(path, utf8(JSON.stringify({ model: "m", ...value })));
 const chat = (value: JsonObject) =>
   readChat(parse("/v1/chat/completions", { messages: [{ role: "user", content: "hi" }], ...value }), limits);
 const completion = (value: JsonObject) => readCompletion(parse("/v1/completions", { prompt: "hi", ...value }), limits);
 const responses = (value: JsonObject) => readResponses(parse("/v1/responses", { input: "hi", ...value }), limits);
-const tool = { type: "function", function: { name: "get", parameters: { type: "object", properties: { a: { type: "string" } } } } };
+const tool = {
+  type: "function",
+  function: { name: "get", parameters: { type: "object", properties: { a: { type: "string" } } } },
+};
 
 const code = (run: () => unknown): string | undefined => {
   try {
@@ -27,7 +31,18 @@ const code = (run: () => unknown): string | undefined => {
 
 describe("a chat request", () => {
   it("honours what it takes", () => {
-    expect(chat({ temperature: 0.5, top_p: 0.9, max_completion_tokens: 5, stop: "x", n: 2, seed: 3, logprobs: true, top_logprobs: 2 })).toMatchObject({
+    expect(
+      chat({
+        temperature: 0.5,
+        top_p: 0.9,
+        max_completion_tokens: 5,
+        stop: "x",
+        n: 2,
+        seed: 3,
+        logprobs: true,
+        top_logprobs: 2,
+      }),
+    ).toMatchObject({
       sampling: { temperature: 0.5, topP: 0.9 },
       maxTokens: 5,
       stop: ["x"],
@@ -35,7 +50,10 @@ describe("a chat request", () => {
       seed: 3,
       logprobs: 2,
     });
-    expect(chat({ temperature: null, stop: null, tools: null })).toMatchObject({ sampling: { temperature: 0 }, stop: [] });
+    expect(chat({ temperature: null, stop: null, tools: null })).toMatchObject({
+      sampling: { temperature: 0 },
+      stop: [],
+    });
   });
 
   it.each([
@@ -57,11 +75,17 @@ describe("a chat request", () => {
     [{ messages: [] }, "REQUEST_FIELD_INVALID messages"],
     [{ messages: [{ role: "robot", content: "x" }] }, "REQUEST_FIELD_INVALID messages[0].role"],
     [{ messages: [{ role: "user", content: "x", name: "Bob" }] }, "PARAMETER_NOT_SUPPORTED messages[0].name"],
-    [{ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] }, "PARAMETER_NOT_SUPPORTED messages[0].content[0]"],
+    [
+      { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
+      "PARAMETER_NOT_SUPPORTED messages[0].content[0]",
+    ],
     [{ messages: [{ role: "user", content: "x", cache_control: {} }] }, "REQUEST_FIELD_INVALID messages[0]"],
     [{ messages: [{ role: "assistant" }] }, "REQUEST_FIELD_INVALID messages[0].content"],
     [{ tool_choice: "required" }, "PARAMETER_NOT_SUPPORTED tool_choice"],
-    [{ tools: [tool], tool_choice: { type: "function", function: { name: "other" } } }, "PARAMETER_NOT_SUPPORTED tool_choice"],
+    [
+      { tools: [tool], tool_choice: { type: "function", function: { name: "other" } } },
+      "PARAMETER_NOT_SUPPORTED tool_choice",
+    ],
     [{ tools: [{ type: "web_search" }] }, "PARAMETER_NOT_SUPPORTED tools.0.type"],
     [{ tools: [tool, tool] }, "PARAMETER_NOT_SUPPORTED tools"],
     [{ response_format: { type: "json_object" }, logprobs: true }, "PARAMETER_NOT_SUPPORTED logprobs"],
@@ -76,7 +100,11 @@ describe("a chat request", () => {
       type: "object",
       properties: { name: { const: "get" } },
     });
-    expect(chat({ tools: [tool], tool_choice: "none" })).toMatchObject({ tools: null, input: { tools: null }, grammar: null });
+    expect(chat({ tools: [tool], tool_choice: "none" })).toMatchObject({
+      tools: null,
+      input: { tools: null },
+      grammar: null,
+    });
   });
 });
 
@@ -116,17 +144,24 @@ describe("other text requests", () => {
     [{ store: true }, "PARAMETER_NOT_SUPPORTED store"],
     [{ reasoning: { effort: "low" } }, "PARAMETER_NOT_SUPPORTED reasoning"],
     [{ input: [{ type: "reasoning", id: "x" }] }, "PARAMETER_NOT_SUPPORTED input[0]"],
-    [{ input: [{ role: "user", content: [{ type: "input_image", image_url: "x" }] }] }, "PARAMETER_NOT_SUPPORTED input[0]"],
+    [
+      { input: [{ role: "user", content: [{ type: "input_image", image_url: "x" }] }] },
+      "PARAMETER_NOT_SUPPORTED input[0]",
+    ],
     [{ truncation: "auto" }, "PARAMETER_NOT_SUPPORTED truncation"],
   ] as const)("refuses %j", (value, expected) => {
     expect(code(() => responses(value as unknown as JsonObject))).toBe(expected);
   });
 
   it("refuses what vectors and tensors do not have", () => {
-    expect(code(() => readEmbedding(parse("/v1/embeddings", { input: "a", dimensions: 5 })))).toBe("PARAMETER_NOT_SUPPORTED dimensions");
+    expect(code(() => readEmbedding(parse("/v1/embeddings", { input: "a", dimensions: 5 })))).toBe(
+      "PARAMETER_NOT_SUPPORTED dimensions",
+    );
     expect(code(() => readEmbedding(parse("/v1/embeddings", { input: [] })))).toMatch(/^REQUEST_FIELD_INVALID/);
     expect(code(() => readTensorTask(parse("/v1/infer", { inputs: {} })))).toBe("TENSOR_MALFORMED inputs");
-    expect(code(() => readTensorTask(parse("/v1/infer", { inputs: {}, outputs: [] })))).toBe("PARAMETER_NOT_SUPPORTED outputs");
+    expect(code(() => readTensorTask(parse("/v1/infer", { inputs: {}, outputs: [] })))).toBe(
+      "PARAMETER_NOT_SUPPORTED outputs",
+    );
   });
 });
 
