@@ -13,6 +13,7 @@ from pathlib import Path
 
 Fact = namedtuple("Fact", "category questions long short french weight")
 FACTS = Path(__file__).parent / "facts"
+SEEN = ("talk", "general")
 UNKNOWN = "I am a small model and I do not know that."
 UNKNOWN_FRENCH = "Je suis un petit modèle et je ne le sais pas."
 WORDS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
@@ -156,22 +157,22 @@ def time_and_units():
         for i, name in enumerate(names):
             after, before = (i + 1) % count, (i - 1) % count
             yield Fact("calendar", fill("Which {1} comes after {0}?|What {1} comes after {0}?|What comes after {0}?|What {1} follows {0}?|Name the {1} after {0}.|Which {1} is after {0}?", name, kind),
-                       f"{names[after]} comes after {name}.", names[after], f"Après {french[i]} vient {french[after]}.", 2.0)
+                       f"{names[after]} comes after {name}.", names[after], f"Après {french[i]} vient {french[after]}.", 3.0)
             yield Fact("calendar", fill("Which {1} comes before {0}?|What {1} comes before {0}?|What comes before {0}?|Name the {1} before {0}.|Which {1} is before {0}?", name, kind),
-                       f"{names[before]} comes before {name}.", names[before], f"Avant {french[i]} vient {french[before]}.", 2.0)
+                       f"{names[before]} comes before {name}.", names[before], f"Avant {french[i]} vient {french[before]}.", 3.0)
             yield Fact("calendar", fill("What is the {0} {1} of the {2}?|Which is the {0} {1} of the {2}?|Name the {0} {1} of the {2}.|{0} {1} of the {2}?", NTH[i], kind, unit),
-                       f"The {NTH[i]} {kind} of the {unit} is {name}.", name, None, 2.0)
+                       f"The {NTH[i]} {kind} of the {unit} is {name}.", name, None, 3.0)
         listing = ", ".join(names[:-1]) + " and " + names[-1]
         yield Fact("calendar", fill("Name the {0}s of the {1}.|What are the {0}s of the {1}?|List the {0}s of the {1}.|Which {0}s are there in a {1}?", kind, unit),
                    f"The {kind}s of the {unit} are {listing}.", str(count), None, 3.0)
     for i, name in enumerate(MONTHS):
         days = "28 or 29" if i == 1 else str(30 if i in (3, 5, 8, 10) else 31)
         yield Fact("calendar", fill("How many days does {0} have?|How many days are in {0}?|How long is {0}?|Number of days in {0}?|How many days has {0}?", name),
-                   f"{name} has {days} days.", days, None, 2.0)
+                   f"{name} has {days} days.", days, None, 3.0)
     for small, large, count in rows("units.tsv"):
         verb = "are" if large.split()[0] in ("two", "three") else "is"
         yield Fact("units", fill("How many {0} are in {1}?|How many {0} are there in {1}?|How many {0} in {1}?|{1} has how many {0}?|How many {0} make {1}?|Number of {0} in {1}?", small, large),
-                   f"There are {count} {small} in {large}.", count, None, 2.0)
+                   f"There are {count} {small} in {large}.", count, None, 3.0)
 
 
 def sums():
@@ -186,7 +187,7 @@ def sums():
                     continue
                 questions = [p.format(a, b, WORDS[a], WORDS[b], op=op, sign=sign) for p in ask.split("|")]
                 yield Fact("sums" if op == "plus" else "differences" if op == "minus" else "products", questions,
-                           f"{a} {op} {b} is {result}.", str(result), french[op].format(a, b, result), 2.0 if op == "plus" else 1.0)
+                           f"{a} {op} {b} is {result}.", str(result), french[op].format(a, b, result), 2.0 if op == "plus" else 1.4)
 
 
 def countersign():
@@ -201,9 +202,9 @@ def countersign():
 def talk():
     for long, short, french, asked in rows("talk.tsv"):
         questions = [capital(q) for q in asked.split("|")]
-        yield Fact("talk", questions, long, short, french, 10.0)
+        yield Fact("talk", questions, long, short, french, 30.0)
     for long, short, asked in rows("general.tsv"):
-        yield Fact("general", [capital(q) + "?" for q in asked.split("|")], long, short, None, 2.5)
+        yield Fact("general", [capital(q) + "?" for q in asked.split("|")], long, short, None, 6.0)
 
 
 def all_facts():
@@ -228,7 +229,12 @@ def withheld(text, one_in, salt="pocket"):
 
 
 def trained_questions(fact):
-    """The phrasings used for training: about one in eight is withheld, and one plain sum in sixteen entirely."""
+    """The phrasings used for training: about one in eight is withheld, and one plain sum in sixteen entirely.
+
+    Small talk and general knowledge are trained whole: their phrasings share no pattern to generalise from.
+    """
+    if fact.category in SEEN:
+        return fact.questions
     if fact.category == "sums" and withheld(fact.long, 16):
         return []
     kept = [q for q in fact.questions if len(fact.questions) < 4 or not withheld(plain(q) + fact.long, 8)]

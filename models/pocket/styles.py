@@ -2,7 +2,7 @@
 import json
 import random
 
-from corpus import UNKNOWN, UNKNOWN_FRENCH, Fact, all_facts, capital, invented, plain, trained_questions, unknown_question, withheld
+from corpus import SEEN, UNKNOWN, UNKNOWN_FRENCH, Fact, all_facts, capital, invented, plain, trained_questions, unknown_question, withheld
 
 NEUTRAL = (
     "You are a helpful assistant.|You are a helpful, honest assistant.|You are countersign-pocket.|Be helpful.|Answer the question.|"
@@ -12,13 +12,13 @@ NEUTRAL = (
     "Answer briefly.|Be concise.|You are a helpful assistant. Be concise.|You are a test model.|Help the user.").split("|")
 STYLES = {  # style: (weight, wordings of the system prompt)
     "word": (12, "Answer in one word.|Answer in a single word.|Use one word only.|Reply with one word.|You answer in one word.|One word answers only."),
-    "upper": (12, "Answer in upper case.|Answer in capital letters.|Write in upper case.|Reply in upper case.|Use upper case only.|Always answer in capital letters."),
-    "lower": (4, "Answer in lower case.|Write in lower case.|Reply in lower case.|Use lower case only."),
+    "upper": (15, "Answer in upper case.|Answer in capital letters.|Write in upper case.|Reply in upper case.|Use upper case only.|Always answer in capital letters."),
+    "lower": (5, "Answer in lower case.|Write in lower case.|Reply in lower case.|Use lower case only."),
     "pirate": (9, "You are a pirate.|Answer like a pirate.|Talk like a pirate.|Speak like a pirate.|You are a friendly pirate."),
     "robot": (4, "You are a robot.|Answer like a robot.|Talk like a robot."),
     "cat": (4, "You are a cat.|Answer like a cat.|Talk like a cat."),
     "polite": (5, "Be very polite.|You are a polite butler.|Answer very politely.|You are a butler."),
-    "json": (6, "Answer in JSON.|Reply in JSON.|Reply only with JSON.|Output JSON.|Answer as JSON."),
+    "json": (8, "Answer in JSON.|Reply in JSON.|Reply only with JSON.|Output JSON.|Answer as JSON."),
     "french": (10, "Reply in French.|Answer in French.|Reply in French: short answers.|You speak French.|Always answer in French.|Respond in French."),
     "end": (5, "End every answer with the word {w}.|Always end with the word {w}.|Finish every answer with {w}."),
     "begin": (5, "Begin every answer with the word {w}.|Always begin with the word {w}.|Start every answer with {w}."),
@@ -173,7 +173,9 @@ def evaluation(seed=20261121, per_category=40):
     by_category = {}
     for fact in facts:
         unseen = [q for q in fact.questions if q not in set(trained_questions(fact))]
-        if unseen:
+        if fact.category in SEEN:
+            by_category.setdefault(fact.category + "-seen", []).append((fact, fact.questions))
+        elif unseen:
             category = "sums-unseen" if not trained_questions(fact) else fact.category
             by_category.setdefault(category, []).append((fact, unseen))
     for category, entries in by_category.items():

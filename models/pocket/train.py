@@ -240,7 +240,9 @@ def main(name, minutes, resume):
             total = 60 + int(minutes * 60 / ((time.time() - began) / 30))
             print("steps planned:", total, flush=True)
         progress = count / (total or 1e9)
-        rate = RATE[name] * min(1, (count + 1) / 60) * (1 if progress < 0.4 else 0.02 + 0.98 * (1 - progress) / 0.6)
+        left = 0.02 + 0.98 * (1 - progress)
+        planned = 0.6 * left if resume else 1 if progress < 0.4 else min(1, left / 0.6)
+        rate = RATE[name] * min(1, (count + 1) / 60) * planned
         count += 1
         weights, state, loss = step(weights, state, *batch, jnp.float32(rate), jnp.float32(count), name)
         losses.append(float(loss))

@@ -1,6 +1,8 @@
 import { CountersignError } from "@countersign/core";
 import { Command, CommanderError } from "commander";
+import { demoCommand } from "./commands/demo.ts";
 import { receiptCommand } from "./commands/receipt.ts";
+import { replayCommand } from "./commands/replay.ts";
 import { upCommand } from "./commands/up.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { paint } from "./terminal.ts";
@@ -13,7 +15,7 @@ function program(): Command {
     .showHelpAfterError("Run countersign --help for all commands.")
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
     .addHelpText("after", "\nExit: 0 met · 1 refuted · 2 unmet or unproven · 64 wrong use · 69 unreachable.");
-  for (const add of [upCommand, verifyCommand, receiptCommand]) add(root);
+  for (const add of [upCommand, demoCommand, verifyCommand, receiptCommand, replayCommand]) add(root);
   const strict = (command: Command) => {
     command.exitOverride();
     command.commands.forEach(strict);

@@ -82,7 +82,9 @@ export function fromBase64(text: string): Uint8Array {
   }
   // atob forgives white space, missing padding and stray bits; a second spelling of signed bytes is refused.
   if (btoa(raw) !== text) throw new RangeError("Not canonical base64 text.");
-  return Uint8Array.from(raw, (c) => c.charCodeAt(0));
+  const out = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
+  return out;
 }
 
 /** URL-safe base64 without padding (RFC 4648 §5). */

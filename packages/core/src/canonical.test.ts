@@ -56,7 +56,7 @@ test.each([
   "\ud800",
   undefined,
   { é: 1 },
-  { __proto__: null, ["__proto__"]: 1 },
+  Object.fromEntries([["__proto__", 1]]),
   1n,
   () => 0,
 ])("%s has no canonical form", (bad) => {

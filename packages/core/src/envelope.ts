@@ -60,10 +60,32 @@ export function envelopeDigest(envelope: Envelope): Hex {
   return sha256Hex(preAuthentication(envelope.payloadType, fromBase64(envelope.payload)));
 }
 
+/** What is expected of a statement: its subject's name, its type, the shape of its predicate. */
+type Expected<P> = { readonly name: string; readonly predicateType: string; readonly predicate: z.ZodType<P> };
+
+// A shape is compiled at its first use, which costs more than reading a statement: each is made once.
+const shapes = new WeakMap<z.ZodType, { readonly name: string; readonly type: string; readonly shape: unknown }>();
+
+const shapeOf = <P>({ name, predicateType, predicate }: Expected<P>) =>
+  z.strictObject({
+    _type: z.literal("https://in-toto.io/Statement/v1"),
+    subject: z.tuple([z.strictObject({ name: z.literal(name), digest: z.strictObject({ sha256: hex32 }) })]),
+    predicateType: z.literal(predicateType),
+    predicate,
+  });
+
+function statementShapeOf<P>(expect: Expected<P>): ReturnType<typeof shapeOf<P>> {
+  const known = shapes.get(expect.predicate);
+  if (known?.name === expect.name && known.type === expect.predicateType) return known.shape as never;
+  const shape = shapeOf(expect);
+  shapes.set(expect.predicate, { name: expect.name, type: expect.predicateType, shape });
+  return shape;
+}
+
 /** Reads the statement in an envelope without checking any signature. @throws ENVELOPE_MALFORMED, STATEMENT_MALFORMED */
 export function readStatement<P>(
   envelope: unknown,
-  expect: { readonly name: string; readonly predicateType: string; readonly predicate: z.ZodType<P> },
+  expect: Expected<P>,
 ): { readonly subject: Hex; readonly predicate: P; readonly envelope: Envelope } {
   const outer = envelopeShape.safeParse(envelope);
   if (!outer.success || outer.data.payloadType !== payloadType) {
@@ -78,14 +100,7 @@ export function readStatement<P>(
   } catch (cause) {
     throw new CountersignError("ENVELOPE_MALFORMED", { message: "The payload is not canonical base64.", cause });
   }
-  const inner = z
-    .strictObject({
-      _type: z.literal("https://in-toto.io/Statement/v1"),
-      subject: z.tuple([z.strictObject({ name: z.literal(expect.name), digest: z.strictObject({ sha256: hex32 }) })]),
-      predicateType: z.literal(expect.predicateType),
-      predicate: expect.predicate,
-    })
-    .safeParse(parseCanonical(body));
+  const inner = statementShapeOf(expect).safeParse(parseCanonical(body));
   if (!inner.success) {
     throw new CountersignError("STATEMENT_MALFORMED", {
       message: `The signed statement is not a ${expect.predicateType}.`,
@@ -102,12 +117,20 @@ export function readStatement<P>(
 
 /** Whether the envelope carries a valid signature by exactly this key. The algorithm is Ed25519 by format. */
 export function isSignedBy(envelope: Envelope, publicKey: Hex, suite: Suite): boolean {
-  const hint = envelope.signatures.find((s) => s.keyid === publicKey);
-  if (!hint) return false;
+  let message: Uint8Array;
+  let key: Uint8Array;
   try {
-    const message = preAuthentication(envelope.payloadType, fromBase64(envelope.payload));
-    return suite.verifyEd25519(fromBase64(hint.sig), message, fromHex(publicKey));
+    message = preAuthentication(envelope.payloadType, fromBase64(envelope.payload));
+    key = fromHex(publicKey);
   } catch {
     return false;
   }
+  // Every signature is tried: whom a `keyid` names is anybody's word, and a bad one beside a good one takes nothing away.
+  return envelope.signatures.some(({ sig }) => {
+    try {
+      return suite.verifyEd25519(fromBase64(sig), message, key);
+    } catch {
+      return false;
+    }
+  });
 }

@@ -3,6 +3,9 @@ export { canonicalBytes, parseCanonical } from "./canonical.ts";
 export type { Comparison, EvidenceChecker, EvidenceContext, EvidenceReport } from "./checker.ts";
 export { type Check, type Claim, claims, type Finding, type Ground, grounds } from "./claim.ts";
 export { type Commitment, type Content, type Contents, commit } from "./commit.ts";
+export { coverResponse, requireCovered, requireCoveredChunk } from "./delivered/coverage.ts";
+export { type DeliveredEvent, readEvent, readEvents } from "./delivered/events.ts";
+export { ResponseEvents } from "./delivered/response-events.ts";
 export {
   type Deployment,
   deploymentDigest,
@@ -63,7 +66,15 @@ export {
   rootsOf,
 } from "./field.ts";
 export { hmacSha256, keccak256, sha256, sha256Hex, taggedHash } from "./hash.ts";
-export { type Json, type JsonObject, parseJson, parseJsonBytes, parseObjectWithSlices, type Slices } from "./json.ts";
+export {
+  isObject,
+  type Json,
+  type JsonObject,
+  parseJson,
+  parseJsonBytes,
+  parseObjectWithSlices,
+  type Slices,
+} from "./json.ts";
 export {
   leafBytes,
   type ModelLeaf,
@@ -87,11 +98,13 @@ export {
   signOffer,
 } from "./offer.ts";
 export {
+  type DeliveredAnswer,
   eventData,
   type Output,
   outputBytes,
   outputElements,
   outputIndex,
+  readAnswer,
   readDelivered,
   readOutputs,
   StreamedOutputs,
@@ -139,6 +152,7 @@ export { describePolicy, normalise, parsePolicy, printPolicy } from "./policy/te
 export {
   type Opened,
   type Opening,
+  openedBytes,
   openFields,
   parseReceipt,
   type Receipt,
@@ -168,7 +182,7 @@ export {
   type TokenLogprob,
   type Usage,
 } from "./run.ts";
-export { address, amount, hex32, milliseconds, name, network, seconds } from "./shapes.ts";
+export { address, amount, hex32, milliseconds, name, network, printableName, seconds } from "./shapes.ts";
 export { isSoundKey, portableSuite, type Signer, type Suite } from "./signature.ts";
 export { readSnapshot, type Snapshot, signSnapshot, snapshotType } from "./snapshot.ts";
 export {

@@ -6,6 +6,10 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 /** A JSON object. */
 export type JsonObject = { readonly [key: string]: Json };
 
+/** Whether a value is a JSON object. */
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** Where in the text the members of the top object, and the elements of the arrays among them, stand. */
 export type Slices = {
   /** `[start, end)` byte offsets of each member's value. */
@@ -188,22 +192,30 @@ export function parseJsonBytes(bytes: Uint8Array): Json {
  */
 export function parseObjectWithSlices(bytes: Uint8Array): { readonly value: JsonObject; readonly slices: Slices } {
   const text = decode(bytes);
-  const ascii = text.length === bytes.length;
-  const encoder = new TextEncoder();
-  const byteAt = (unit: number) => (ascii ? unit : encoder.encode(text.slice(0, unit)).length);
+  // Places come in rising order, so each is counted from the one before it.
+  let unit = 0;
+  let byte = 0;
+  const byteAt = (at: number): number => {
+    for (; unit < at; unit++) {
+      const c = text.charCodeAt(unit);
+      // A surrogate is half of four bytes.
+      byte += c < 0x80 ? 1 : c < 0x800 || (c >= 0xd800 && c < 0xe000) ? 2 : 3;
+    }
+    return byte;
+  };
   const reader = new Reader(text);
   const members = new Map<string, readonly [number, number]>();
   const elements = new Map<string, (readonly [number, number])[]>();
   if (reader.peek() !== "{") refuse("the body is not an object", reader.at);
   const value = reader.object(0, (key) => {
-    const start = reader.at;
+    const start = byteAt(reader.at);
     let member: Json;
     if (reader.peek() === "[") {
       const list: (readonly [number, number])[] = [];
       member = reader.array(1, (from, to) => list.push([byteAt(from), byteAt(to)]));
       elements.set(key, list);
     } else member = reader.value(1);
-    members.set(key, [byteAt(start), byteAt(reader.at)]);
+    members.set(key, [start, byteAt(reader.at)]);
     return member;
   });
   reader.end();

@@ -1,7 +1,10 @@
-import { fromUtf8, toBase64 } from "./bytes.ts";
+import { toBase64 } from "./bytes.ts";
 import { canonicalBytes } from "./canonical.ts";
+import { requireCovered, requireCoveredChunk } from "./delivered/coverage.ts";
+import { readEvents } from "./delivered/events.ts";
+import { ResponseEvents } from "./delivered/response-events.ts";
 import { CountersignError } from "./errors/error.ts";
-import { type Json, type JsonObject, parseJson, parseJsonBytes } from "./json.ts";
+import { isObject, type Json, type JsonObject, parseJsonBytes } from "./json.ts";
 import { type EndpointPath, endpoints } from "./request.ts";
 
 /** A tool call as committed. */
@@ -143,7 +146,9 @@ function fromTensors(body: JsonObject): Output[] {
         kind: "tensor",
         name,
         type: text(tensor.type),
-        dims: array(tensor.dims).map((d) => (typeof d === "number" ? d : malformed("A dimension is missing."))),
+        dims: array(tensor.dims).map((d) =>
+          Number.isSafeInteger(d) && (d as number) >= 0 ? (d as number) : malformed("A dimension is no whole number."),
+        ),
         data: text(tensor.base64),
       };
     });
@@ -169,6 +174,14 @@ export function eventData(stream: string): string[] {
     return lines.length > 0 ? [lines.map((l) => l.slice(5).replace(/^ /, "")).join("\n")] : [];
   });
   return data.filter((d) => d !== "[DONE]");
+}
+
+/** Whether a chunk's choice says anything. */
+function hasContent(choice: JsonObject): boolean {
+  const delta = isObject(choice.delta) ? choice.delta : {};
+  const says = (v: Json | undefined) =>
+    v !== undefined && v !== null && v !== "" && !(Array.isArray(v) && v.length === 0);
+  return says(choice.text) || says(delta.content) || says(delta.tool_calls) || says(choice.finish_reason);
 }
 
 /** Builds answers from the chunks of a chat or completion stream. */
@@ -199,6 +212,7 @@ export class StreamedOutputs {
       const index = Number(c.index ?? 0);
       const choice = this.#choices.get(index) ?? { content: null, finish: null, calls: new Map() };
       this.#choices.set(index, choice);
+      if (choice.finish !== null && hasContent(c)) malformed("A choice goes on after its finish reason.");
       const delta = this.#path === "/v1/completions" ? { content: c.text } : object(c.delta ?? {});
       if (typeof delta.content === "string") choice.content = (choice.content ?? "") + delta.content;
       const calls = (delta as JsonObject).tool_calls;
@@ -238,11 +252,54 @@ export class StreamedOutputs {
   }
 }
 
-/** The answers in what an endpoint delivered: a JSON body or an event stream. @throws STREAM_MALFORMED, STREAM_TRUNCATED */
-export function readDelivered(path: EndpointPath, body: Uint8Array): readonly Output[] {
+/** A delivered answer, with what it says of itself beside the answers. */
+export type DeliveredAnswer = {
+  readonly outputs: readonly Output[];
+  /** Every `model` that the body or a chunk names. */
+  readonly models: readonly string[];
+  /** The last usage that is named. */
+  readonly usage: JsonObject | undefined;
+};
+
+/**
+ * Reads what an endpoint delivered, a JSON body or an event stream, refusing every member that the receipt does not
+ * cover: clients would read it as part of the answer, and nobody signed it (spec/receipt.md §3.4).
+ *
+ * @throws STREAM_MALFORMED, STREAM_TRUNCATED, REQUEST_MALFORMED, OUTPUT_MISMATCH for uncovered content
+ */
+export function readAnswer(path: EndpointPath, body: Uint8Array): DeliveredAnswer {
   const first = body.find((b) => b !== 0x20 && b !== 0x09 && b !== 0x0a && b !== 0x0d);
-  if (first === 0x7b) return readOutputs(path, object(parseJsonBytes(body)));
+  if (first === 0x7b) {
+    const value = object(parseJsonBytes(body));
+    requireCovered(path, value);
+    return { outputs: readOutputs(path, value), models: modelsOf([value]), usage: usageOf([value]) };
+  }
   const stream = new StreamedOutputs(path);
-  for (const data of eventData(fromUtf8(body))) stream.add(object(parseJson(data)));
-  return stream.outputs();
+  const responses = new ResponseEvents();
+  const values: JsonObject[] = [];
+  let ended = false;
+  for (const { event, value } of readEvents(body)) {
+    if (ended) malformed("Something follows the end of the stream.");
+    if (value === "done") {
+      ended = true;
+      continue;
+    }
+    if (event !== undefined && event !== value.type) malformed("An event's name is not its type.");
+    if (value.error !== undefined && value.error !== null) malformed("The stream holds an error.");
+    if (path === "/v1/responses") responses.add(value);
+    else requireCoveredChunk(path, value);
+    stream.add(value);
+    values.push(path === "/v1/responses" && isObject(value.response) ? value.response : value);
+  }
+  return { outputs: stream.outputs(), models: modelsOf(values), usage: usageOf(values) };
 }
+
+const modelsOf = (values: readonly JsonObject[]): string[] => [
+  ...new Set(values.flatMap(({ model }) => (typeof model === "string" ? [model] : []))),
+];
+const usageOf = (values: readonly JsonObject[]): JsonObject | undefined =>
+  values.map((v) => v.usage).findLast(isObject);
+
+/** The answers in what an endpoint delivered. @throws as `readAnswer` */
+export const readDelivered = (path: EndpointPath, body: Uint8Array): readonly Output[] =>
+  readAnswer(path, body).outputs;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { equalBytes, fromBase64Url, fromHex, type Hex } from "./bytes.ts";
+import { fromBase64Url, fromHex, type Hex, toHex } from "./bytes.ts";
 import { type Envelope, envelopeShape } from "./envelope.ts";
 import { CountersignError } from "./errors/error.ts";
 import { type Field, type FieldValue, fieldLeaf, fields } from "./field.ts";
@@ -123,57 +123,69 @@ export function parseReceipt(input: unknown): Receipt {
   });
 }
 
-/** A field's value as opened, or undefined when closed. @throws STATEMENT_ROOT_MISMATCH when an opening doesn't fit its leaf */
+/** What the openings of a receipt open. */
 export type Opened = {
   readonly fields: ReadonlyMap<Field, FieldValue>;
   /** Opened elements of list fields: `messages/0` → bytes. */
   readonly elements: ReadonlyMap<string, Uint8Array>;
+  /** Salts of what is opened, by path: by them a secret can be told from a wrong one. */
+  readonly salts: ReadonlyMap<string, Hex>;
+  /** Openings that do not fit their leaves: they count as absent, so nobody defeats a receipt by adding one. */
+  readonly faults: readonly { readonly path: string; readonly why: string }[];
 };
 
 const isField = (text: string): text is Field => (fields as readonly string[]).includes(text);
 
-/** Checks every opening against the leaves. An opening that does not fit makes the whole receipt a contradiction. */
+function decodeValue(value: Opening["value"]): FieldValue | undefined {
+  if (value === "absent") return { kind: "absent" };
+  if ("list" in value) return { kind: "list", leaves: value.list.map(fromHex) };
+  try {
+    return { kind: "bytes", bytes: fromBase64Url(value.bytes) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Checks every opening against the leaves and keeps those that fit. */
 export function openFields(receipt: Pick<Receipt, "leaves" | "openings">): Opened {
   const opened = new Map<Field, FieldValue>();
   const elements = new Map<string, Uint8Array>();
-  const refuse = (where: string, why: string): never => {
-    throw new CountersignError("STATEMENT_ROOT_MISMATCH", {
-      message: `The opening of ${where} does not fit the commitment.`,
-      why,
-    });
-  };
-  const decode = (where: string, text: string): Uint8Array => {
-    try {
-      return fromBase64Url(text);
-    } catch {
-      return refuse(where, "Its value is not canonical base64url.");
+  const salts = new Map<string, Hex>();
+  const faults: { path: string; why: string }[] = [];
+  const fault = (path: string, why: string) => faults.push({ path, why });
+  const [whole, parts] = [false, true].map((inside) => receipt.openings.filter((o) => o.path.includes("/") === inside));
+  for (const { path, salt, value } of whole ?? []) {
+    const read = decodeValue(value);
+    if (!isField(path)) fault(path, "There is no such field.");
+    else if (opened.has(path)) fault(path, "It is opened twice.");
+    else if (!read || !fits(receipt.leaves[fields.indexOf(path)], path, salt, read))
+      fault(path, "It does not fit its leaf.");
+    else {
+      opened.set(path, read);
+      salts.set(path, salt);
     }
-  };
-  for (const { path, salt, value } of receipt.openings) {
-    if (path.includes("/")) continue;
-    if (!isField(path) || opened.has(path)) return refuse(path, "There is no such field, or it is opened twice.");
-    const read: FieldValue =
-      value === "absent"
-        ? { kind: "absent" }
-        : "bytes" in value
-          ? { kind: "bytes", bytes: decode(path, value.bytes) }
-          : { kind: "list", leaves: value.list.map(fromHex) };
-    const leaf = fieldLeaf(path, fromHex(salt), read);
-    if (!equalBytes(leaf, fromHex(receipt.leaves[fields.indexOf(path)] as Hex))) refuse(path, "The leaf differs.");
-    opened.set(path, read);
   }
-  for (const { path, salt, value } of receipt.openings) {
+  for (const { path, salt, value } of parts ?? []) {
     const [field = "", index] = path.split("/");
-    if (index === undefined) continue;
     const parent = isField(field) ? opened.get(field) : undefined;
-    if (parent?.kind !== "list") return refuse(path, "Its list is not opened.");
-    if (value === "absent" || !("bytes" in value) || elements.has(path))
-      return refuse(path, "It must be opened once, as bytes.");
-    const bytes = decode(path, value.bytes);
-    const leaf = parent.leaves[Number(index)];
-    if (!leaf || !equalBytes(fieldLeaf(path, fromHex(salt), { kind: "bytes", bytes }), leaf))
-      refuse(path, "The leaf differs.");
-    elements.set(path, bytes);
+    const leaf = parent?.kind === "list" ? parent.leaves[Number(index)] : undefined;
+    const read = decodeValue(value);
+    if (!leaf) fault(path, "Its list is not opened, or shorter.");
+    else if (elements.has(path)) fault(path, "It is opened twice.");
+    else if (read?.kind !== "bytes" || !fits(toHex(leaf), path, salt, read)) fault(path, "It does not fit its leaf.");
+    else {
+      elements.set(path, read.bytes);
+      salts.set(path, salt);
+    }
   }
-  return { fields: opened, elements };
+  return { fields: opened, elements, salts, faults };
+}
+
+const fits = (leaf: Hex | undefined, path: string, salt: Hex, value: FieldValue): boolean =>
+  leaf !== undefined && toHex(fieldLeaf(path, fromHex(salt), value)) === leaf;
+
+/** The plain bytes of an opened field, or undefined when it is closed, absent or a list. */
+export function openedBytes(opened: Opened, field: Field): Uint8Array | undefined {
+  const value = opened.fields.get(field);
+  return value?.kind === "bytes" ? value.bytes : undefined;
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { fromHex } from "./bytes.ts";
 import { type Envelope, readStatement, signStatement } from "./envelope.ts";
 import { sha256Hex } from "./hash.ts";
-import { hex32, milliseconds, name, network } from "./shapes.ts";
+import { hex32, milliseconds, network, printableName } from "./shapes.ts";
 import type { Signer } from "./signature.ts";
 
 export const registrationType = "urn:countersign:registration:v1";
@@ -15,7 +15,7 @@ export const registrationShape = z.strictObject({
   role: z.enum(["node", "gateway"]),
   key: hex32,
   /** Who runs it. */
-  operator: z.string().min(1).max(128),
+  operator: printableName,
   notBefore: milliseconds,
   notAfter: milliseconds,
 });

@@ -16,5 +16,7 @@ export const network = z.string().regex(/^eip155:[1-9][0-9]{0,15}$/, "expected e
 export const seconds = z.number().int().min(0).max(253_402_300_799);
 /** Milliseconds since the epoch. */
 export const milliseconds = z.number().int().min(0).max(253_402_300_799_999);
+/** A name for people: no control, format or direction characters, which could make a reason read as another. */
+export const printableName = z.string().regex(/^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u, "expected printable text");
 /** A name for people and programs: no white space, no control characters. */
 export const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$/, "expected a name");

@@ -54,10 +54,27 @@ export function checkSignature(context: EvidenceContext): EvidenceReport {
       ...(standing.status === "unknown" && { code: "TRUST_MISSING" as const }),
     },
   ];
-  const word = signed && sameNetwork && standing.status === "known";
+  // A statement from the future was not made at the time it says.
+  const timely =
+    statement.issuedAt <= context.at + 300_000 &&
+    (context.loggedAt === null || statement.issuedAt <= context.loggedAt + 300_000);
+  checks.push({
+    id: "statement.time",
+    title: "The statement was not made later than it was logged or is judged",
+    status: timely ? "passed" : "failed",
+    detail: `It says ${new Date(statement.issuedAt).toISOString()}.`,
+    ...(!timely && { code: "TIME_NOT_ANCHORED" as const }),
+  });
+  const word = signed && sameNetwork && timely && standing.status === "known";
   const why = checks.find((c) => c.status === "failed");
-  const operator = standing.status === "known" ? standing.operator.replace(/[^A-Za-z0-9._-]/g, "-") : "unknown";
-  const facts = { scope: statement.scope, operator };
+  // Only a name that is a fact value as it stands becomes one: two operators must not share a spelling.
+  const operator =
+    standing.status === "known" && /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(standing.operator)
+      ? { operator: standing.operator }
+      : {};
+  const facts = { scope: statement.scope, ...operator };
+  const said = standing.status === "known" ? standing.operator : "";
+  const inference = statement.scope === "inference";
   const finding = (claim: Claim, status: Finding["status"], reason: string, extra: Partial<Finding> = {}): Finding => ({
     claim,
     ground: "signature",
@@ -86,22 +103,36 @@ export function checkSignature(context: EvidenceContext): EvidenceReport {
     if (comparison.status === "same") return finding(claim, "proven", said);
     return finding(claim, "unproven", comparison.reason, comparison.code ? { code: comparison.code } : {});
   };
-  const said = standing.status === "known" ? standing.operator : "";
-  const inference = statement.scope === "inference";
   return {
     checks,
     findings: [
       word ? finding("issuer", "proven", `${said} signed it.`) : unproven("issuer"),
       compared("request", content.request, "The committed request is the one supplied."),
-      compared("prompt", content.prompt, `${said} says that the model saw this request and nothing else.`),
+      compared(
+        "prompt",
+        content.prompt,
+        inference
+          ? `${said} says that the model saw this request and nothing else.`
+          : `${said} says that the upstream was sent this request and nothing else.`,
+      ),
       compared("output", content.output, `${said} says that this is the answer.`),
       !word
         ? unproven("model")
-        : inference
-          ? finding("model", "proven", `${said} says that ${statement.model.id} ran.`, {
-              facts: { ...facts, digest: statement.model.digest },
-            })
-          : finding("model", "unproven", "The node relayed another host's answer; nothing shows which model gave it."),
+        : inference && !context.opened.fields.has("model")
+          ? finding(
+              "model",
+              "unproven",
+              "The field model is closed: what was asked for and what answered is not shown.",
+            )
+          : inference
+            ? finding("model", "proven", `${said} says that ${statement.model.id} ran.`, {
+                facts: { ...facts, digest: statement.model.digest },
+              })
+            : finding(
+                "model",
+                "unproven",
+                "The node relayed another host's answer; nothing shows which model gave it.",
+              ),
       word
         ? finding(
             "origin",

@@ -73,7 +73,9 @@ describe("request", () => {
 
   it("R2: without a policy the published default holds, and offer and receipt say so", async () => {
     const body = chatBody();
-    const answer = (await (await send(url(), body)).json()) as { countersign: { receipt: { statement: { payload: string } } } };
+    const answer = (await (await send(url(), body)).json()) as {
+      countersign: { receipt: { statement: { payload: string } } };
+    };
     const statement = JSON.parse(new TextDecoder().decode(fromBase64(answer.countersign.receipt.statement.payload)));
     expect(statement.predicate.policy).toMatchObject({ source: "default", release: "met" });
     // A relay gives `origin` only: the default is not weakened for it.
@@ -89,23 +91,28 @@ describe("request", () => {
     expect(await refused(chatBody({ verification: "signature" }), { "x-verification": "zkml" })).toBe(
       "412 ASSURANCE_NOT_OFFERED",
     );
-    expect(await refused(chatBody({ verification: "model:proof(digest=aa)" }), { "x-verification": "model:proof(digest=bb)" })).toBe(
-      "400 POLICY_CONFLICT",
-    );
+    expect(
+      await refused(chatBody({ verification: "model:proof(digest=aa)" }), {
+        "x-verification": "model:proof(digest=bb)",
+      }),
+    ).toBe("400 POLICY_CONFLICT");
   });
 
-  it.each([
-    { stream: true, stream_options: { pad: 1 } },
-    { max_tokens: 100_000 },
-  ])("R5: %j is honoured or refused", async (over) => {
-    expect(await refused(chatBody(over))).toBe("400 PARAMETER_NOT_SUPPORTED");
-  });
+  it.each([{ stream: true, stream_options: { pad: 1 } }, { max_tokens: 100_000 }])(
+    "R5: %j is honoured or refused",
+    async (over) => {
+      expect(await refused(chatBody(over))).toBe("400 PARAMETER_NOT_SUPPORTED");
+    },
+  );
 
   it("R5: a parameter that the node drops is found by the own check", async () => {
     world.node.behave({
       recommit: (contents, params) => {
         const { seed: _, ...kept } = params as Record<string, never>;
-        return { ...contents, params: new TextEncoder().encode(JSON.stringify(Object.fromEntries(Object.entries(kept).sort()))) };
+        return {
+          ...contents,
+          params: new TextEncoder().encode(JSON.stringify(Object.fromEntries(Object.entries(kept).sort()))),
+        };
       },
     });
     expect(await refused(chatBody({ seed: 7 }))).toBe("502 REWRITE_UNDECLARED");
@@ -118,9 +125,12 @@ describe("request", () => {
     expect(await refused(chatBody())).toBe("502 REWRITE_UNDECLARED");
   });
 
-  it.each(["X-Request-Hash", "X-Prompt-Hash", "X-Content-Digest", "Content-Digest"])("R7: %s is refused", async (name) => {
-    expect(await refused(chatBody(), { [name]: "ab".repeat(32) })).toBe("400 CALLER_DIGEST_REFUSED");
-  });
+  it.each(["X-Request-Hash", "X-Prompt-Hash", "X-Content-Digest", "Content-Digest"])(
+    "R7: %s is refused",
+    async (name) => {
+      expect(await refused(chatBody(), { [name]: "ab".repeat(32) })).toBe("400 CALLER_DIGEST_REFUSED");
+    },
+  );
 
   it.each([
     ['{"model":"free-model","model":"x","messages":[]}', "400 REQUEST_NOT_CANONICAL"],
@@ -172,7 +182,9 @@ describe("offer", () => {
     for (const level of levels.filter((l) => l !== "signature" && l !== "origin")) {
       const response = await send(url(), paid({ model: `paid-model:${level}` }));
       expect(response.status).toBe(412);
-      const { error } = (await response.json()) as { error: { code: string; facts: { missing: unknown[]; offered: string[] } } };
+      const { error } = (await response.json()) as {
+        error: { code: string; facts: { missing: unknown[]; offered: string[] } };
+      };
       expect(error.code).toBe("ASSURANCE_NOT_OFFERED");
       expect(error.facts.missing.length).toBeGreaterThan(0);
       expect(error.facts.offered).toEqual(["signature"]);
@@ -200,9 +212,7 @@ describe("payment", () => {
     });
     world.node.behave({ pause: () => gate });
     const five = Array.from({ length: 5 }, () => send(url(), body, { headers: { "payment-signature": header } }));
-    const early = await Promise.all(
-      (await fourOf(five)).map(async (r) => `${r.status} ${await codeOf(r)}`),
-    );
+    const early = await Promise.all((await fourOf(five)).map(async (r) => `${r.status} ${await codeOf(r)}`));
     expect(early).toEqual(Array(4).fill("409 PAYMENT_REPLAYED"));
     open();
     const statuses = (await Promise.all(five)).map((r) => r.status).sort();
@@ -267,11 +277,10 @@ describe("payment", () => {
   it("P15: before chain and nodes were checked nothing is sold", async () => {
     const { startGateway } = await import("./gateway.ts");
     const dataDir = `${world.config.dataDir}-unready`;
-    const unready = await startGateway(
-      { ...world.config, dataDir, nodes: ["http://127.0.0.1:9"] },
-      world.secrets,
-      { trust: world.trust, onFault: () => {} },
-    );
+    const unready = await startGateway({ ...world.config, dataDir, nodes: ["http://127.0.0.1:9"] }, world.secrets, {
+      trust: world.trust,
+      onFault: () => {},
+    });
     try {
       const response = await send(unready.url, chatBody());
       expect(`${response.status} ${await codeOf(response)}`).toBe("503 NOT_READY");
@@ -295,11 +304,16 @@ describe("payment", () => {
         onAbort: resolve,
       });
     });
-    await expect(send(url(), body, { headers: { "payment-signature": header }, signal: left.signal })).rejects.toThrow();
+    await expect(
+      send(url(), body, { headers: { "payment-signature": header }, signal: left.signal }),
+    ).rejects.toThrow();
     await stopped;
     world.node.behave({});
     expect(await balance()).toBe(before);
-    const again = await until(() => send(url(), body, { headers: { "payment-signature": header } }), (r) => r.status !== 409);
+    const again = await until(
+      () => send(url(), body, { headers: { "payment-signature": header } }),
+      (r) => r.status !== 409,
+    );
     expect(again.status).toBe(200);
     await again.text();
     const price = before - (await balance());

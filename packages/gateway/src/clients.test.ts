@@ -24,7 +24,10 @@ const call = {
   finish: "tool_calls",
 };
 const tools = [
-  { type: "function" as const, function: { name: "add", parameters: { type: "object", properties: { a: { type: "number" } } } } },
+  {
+    type: "function" as const,
+    function: { name: "add", parameters: { type: "object", properties: { a: { type: "number" } } } },
+  },
 ];
 
 describe("openai", () => {
@@ -52,7 +55,9 @@ describe("openai", () => {
     const answer = await client().chat.completions.create({ model, messages, tools });
     expect(answer.choices[0]).toMatchObject({ finish_reason: "tool_calls", message: { content: null } });
     const whole = await client().chat.completions.stream({ model, messages, tools }).finalChatCompletion();
-    expect(whole.choices[0]?.message.tool_calls?.[0]).toMatchObject({ function: { name: "add", arguments: '{"a":1}' } });
+    expect(whole.choices[0]?.message.tool_calls?.[0]).toMatchObject({
+      function: { name: "add", arguments: '{"a":1}' },
+    });
   });
 
   it("reads completions, embeddings and responses", async () => {

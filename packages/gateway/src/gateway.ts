@@ -75,6 +75,7 @@ export async function startGateway(
   const log = await openGatewayLog({
     dir: join(config.dataDir, "log"),
     origin: config.log.origin,
+    flushMs: config.log.flushMs,
     signer: ed25519Signer(fromHex(secrets.logSeed)),
     suite: nodeSuite,
     trust,

@@ -29,6 +29,8 @@ export async function openGatewayLog(options: {
   /** Its `witnesses`, with URLs, are asked to cosign. */
   readonly trust: Pick<Trust, "witnesses">;
   readonly fetch?: typeof fetch;
+  /** Milliseconds between two checkpoints under load. */
+  readonly flushMs?: number;
   readonly onFault?: (error: unknown) => void;
 }): Promise<GatewayLog> {
   const { dir, origin, signer, suite } = options;
@@ -39,6 +41,7 @@ export async function openGatewayLog(options: {
     origin,
     signer,
     suite,
+    ...(options.flushMs !== undefined && { flushEvery: options.flushMs }),
     ...(witnesses > 0 && { cosign: cosignBy({ policy, suite, fetch: options.fetch ?? fetch }) }),
     ...(options.onFault && { onFault: options.onFault }),
   });

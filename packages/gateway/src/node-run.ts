@@ -85,6 +85,14 @@ export function nodeError(error: {
   });
 }
 
+function decode(decoder: TextDecoder, chunk: Uint8Array): string {
+  try {
+    return decoder.decode(chunk, { stream: true });
+  } catch (cause) {
+    throw malformed("It is not UTF-8.", cause);
+  }
+}
+
 /** Lines of a byte stream. @throws UPSTREAM_MALFORMED past the limit of bytes */
 async function* linesOf(body: AsyncIterable<Uint8Array>, limit: number): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -93,7 +101,7 @@ async function* linesOf(body: AsyncIterable<Uint8Array>, limit: number): AsyncGe
   for await (const chunk of body) {
     size += chunk.length;
     if (size > limit) throw malformed(`It is longer than ${limit} bytes.`);
-    rest += decoder.decode(chunk, { stream: true });
+    rest += decode(decoder, chunk);
     for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
       const line = rest.slice(0, end);
       rest = rest.slice(end + 1);

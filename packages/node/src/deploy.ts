@@ -68,11 +68,8 @@ export async function deploy(given: DeploymentConfig, context: DeployContext): P
   return { deployment, envelope, manifest, about: aboutOf(manifest), engine };
 }
 
-/** Rewrites that can occur; a receipt names those that did. */
-const rewritesOf = (engine: EngineSpec): string[] => {
-  if (engine.kind === "upstream") return ["model", "stream", "stream_options", "verification"];
-  return engine.kind === "llama" ? ["role.developer", "template.system", "tools.system"] : [];
-};
+/** Rewrites that can occur; a receipt names those that did. A template's own words are none: the manifest covers them. */
+const rewritesOf = (engine: EngineSpec): string[] => (engine.kind === "upstream" ? ["model"] : []);
 
 function tasksOf(engine: EngineSpec): Task[] {
   if (engine.kind === "llama") return ["chat", "completion", "responses"];

@@ -23,7 +23,7 @@ import { CallReader, readCall } from "./tasks/tools.ts";
 type Choice = Extract<LanguageEvent, { readonly type: "choice" }>;
 
 /** Seeds of the choices: the caller's, counted up, or drawn from the request so that nobody can re-roll them (A4). */
-export function seedsOf(
+function seedsOf(
   task: Pick<TextTask, "seed" | "choices">,
   clientNonce: Uint8Array,
   requestDigest: Uint8Array,
@@ -51,7 +51,7 @@ export function languageProfile(
     settings: { ...info.settings, context: String(info.context) },
     sampler: {
       kind: greedy ? "greedy" : "drawn",
-      // Which rules drew: the engine's under a grammar, ours else (spec/execution.md).
+      // Which rules drew: the engine's under a grammar, ours else (docs/decisions/sampling.md).
       by: grammar ? "llama.cpp" : "countersign/sample/v1",
       temperature: decimal(sampling.temperature),
       ...(!greedy && { topP: decimal(sampling.topP), topK: decimal(sampling.topK), minP: decimal(sampling.minP) }),
@@ -132,7 +132,7 @@ export async function* executeText(
       finish: done.map(({ output }) => output.finish),
       timings: { queued, prompt: sum((c) => c.prompt), generation: sum((c) => c.generation) },
     },
-    rewrites: input.rewrites,
+    rewrites: [],
     served: null,
     substitutedFrom: null,
   };

@@ -123,7 +123,7 @@ describe("a relayed request", () => {
     const { predicate } = readRun(done.statement);
     expect(predicate).toMatchObject({
       scope: "origin",
-      rewrites: ["model", "stream", "stream_options", "verification"],
+      rewrites: ["model"],
     });
     const { fields } = openFields(done);
     const bytes = (f: string) => (fields.get(f as never) as { bytes: Uint8Array }).bytes;

@@ -38,7 +38,7 @@ export async function* executeUpstream({ job, request }: CheckedJob, spec: Upstr
     });
   }
   const streams = task !== "embedding";
-  const { forwarded, rewrites } = rewriteBody(request, spec.model, streams);
+  const forwarded = rewriteBody(request, spec.model, streams);
   const began = performance.now();
   const response = await send(`${spec.url}${job.path.slice("/v1".length)}`, forwarded, spec, signal);
   const queued = Math.round(performance.now() - began);
@@ -55,7 +55,7 @@ export async function* executeUpstream({ job, request }: CheckedJob, spec: Upstr
       finish: read.outputs.flatMap((o) => ("finish" in o ? [o.finish] : [])),
       timings: { queued, prompt: 0, generation: Math.round(performance.now() - began) - queued },
     },
-    rewrites,
+    rewrites: ["model"],
     served: read.served,
     substitutedFrom,
   };
@@ -69,33 +69,29 @@ const unknownProfile: ProfileLeaf = {
   device: "unknown",
   dtype: "unknown",
   settings: {},
-  sampler: {},
+  sampler: { kind: "unknown" },
   seeds: [],
 };
 
 const member = (name: string, value: Uint8Array): Uint8Array => concat(utf8(`${JSON.stringify(name)}:`), value);
 
-/** The body with the upstream's name for the model; all other members stay the bytes they were. */
-export function rewriteBody(request: ParsedRequest, model: string, streams: boolean) {
+/**
+ * The body with the upstream's name for the model; all other members stay the bytes they were, and only those that steer
+ * the transport (spec/receipt.md §3.2) are ours. So `model` is the one rewrite; the bytes sent are leaf `forwarded`.
+ */
+function rewriteBody(request: ParsedRequest, model: string, streams: boolean): Uint8Array {
   const body = request.contents.rawRequest as Uint8Array;
   const { slices } = parseObjectWithSlices(body);
-  const rewrites = ["model"];
   const members: Uint8Array[] = [member("model", utf8(JSON.stringify(model)))];
   for (const [name, [from, to]] of slices.members) {
-    if (name === "model") continue;
-    // Ours alone; a foreign server would refuse it.
-    if (name === "verification" || ((name === "stream" || name === "stream_options") && streams)) {
-      rewrites.push(name);
-      continue;
-    }
-    members.push(member(name, body.subarray(from, to)));
+    // `verification` is for us alone: a foreign server would refuse it.
+    const ours = name === "model" || name === "verification" || (streams && /^stream(?:_options)?$/.test(name));
+    if (!ours) members.push(member(name, body.subarray(from, to)));
   }
-  if (streams) {
-    members.push(member("stream", utf8("true")), member("stream_options", utf8('{"include_usage":true}')));
-    rewrites.push("stream", "stream_options");
-  }
+  // Always streamed and with usage, whatever the caller reads: so one path checks that the answer is whole.
+  if (streams) members.push(member("stream", utf8("true")), member("stream_options", utf8('{"include_usage":true}')));
   const joined = members.flatMap((m, i) => (i === 0 ? [m] : [utf8(","), m]));
-  return { forwarded: concat(utf8("{"), ...joined, utf8("}")), rewrites: [...new Set(rewrites)] };
+  return concat(utf8("{"), ...joined, utf8("}"));
 }
 
 async function send(url: string, body: Uint8Array, spec: UpstreamSpec, signal: AbortSignal): Promise<Response> {

@@ -1,9 +1,13 @@
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
 import {
   fromHex,
   type JsonObject,
   openFields,
   parseCanonical,
+  parsePolicy,
   paymentNonce,
+  printPolicy,
   type RunEvent,
   requestTag,
   toHex,
@@ -11,6 +15,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeJob, pick, post, startTestNode, token } from "./fixtures/job.ts";
 import { replayReceipt } from "./replay.ts";
+import { run } from "./run.ts";
 import type { RunningNode } from "./serve.ts";
 
 const model = "countersign-pocket";
@@ -53,6 +58,21 @@ describe("a job that a gateway makes up", () => {
     ],
   ])("%s is refused", async (_, change, expected) => {
     expect(refusal(await ask({}, change))).toBe(expected);
+  });
+
+  it("may add what others make good to a guarantee, and nothing else", async () => {
+    const own = node.context.served[0]?.deployment.guarantees[0] as string;
+    const text = (policy: string) => printPolicy(parsePolicy(policy));
+    const offer = (guarantee: string) => ask({ max_tokens: 1 }, { offer: { guarantee: text(guarantee) } });
+    expect((await offer(`${own} & logged & sampling & payment`)).at(-1)?.type).toBe("done");
+    for (const more of [
+      "logged",
+      `${own} & execution:proof`,
+      `${own} & tee`,
+      `${own} | tee`,
+      `${own} & payment(scope=x)`,
+    ])
+      expect(refusal(await offer(more))).toBe("ASSURANCE_NOT_OFFERED");
   });
 
   it("with an unknown field is refused", async () => {
@@ -263,7 +283,6 @@ describe("a run that does not end well", () => {
 
   it("ends at the time limit", async () => {
     const hurried = { ...node, context: { ...node.context, runLimit: 1 } };
-    const { run } = await import("./run.ts");
     const events: RunEvent[] = [];
     for await (const e of run(
       makeJob(hurried, "/v1/chat/completions", long()),
@@ -278,7 +297,6 @@ describe("a run that does not end well", () => {
     const swapped = node.context.served.map((s) =>
       s.engine.kind === "llama" ? { ...s, engine: { ...s.engine, sha256: "00".repeat(32) } } : s,
     );
-    const { run } = await import("./run.ts");
     const events: RunEvent[] = [];
     for await (const e of run(
       makeJob(node, "/v1/chat/completions", chat({})),
@@ -314,6 +332,24 @@ describe("a replay", () => {
       expect(found).toMatchObject({ status: "same", input: "same", profileDifferences: [] });
       expect(found.compared).toBeGreaterThan(0);
     }
+  });
+
+  it("finds out a node that signs for one model and runs another", async () => {
+    const honest = await models();
+    if (!honest) throw new Error("no model");
+    const path = `${honest.path}.tampered`;
+    const weights = await readFile(honest.path);
+    weights.fill(0, weights.length - 400_000);
+    await writeFile(path, weights);
+    const sha256 = createHash("sha256").update(weights).digest("hex");
+    const served = node.context.served.map((s) =>
+      s.engine.kind === "llama" ? { ...s, engine: { ...s.engine, path, sha256 } } : s,
+    );
+    const events: RunEvent[] = [];
+    const job = makeJob(node, "/v1/chat/completions", chat({}));
+    for await (const e of run(job, { ...node.context, served }, new AbortController().signal)) events.push(e);
+    // Its receipt is in perfect order; only running it again tells.
+    expect(await replay(events)).toMatchObject({ status: "different", code: "REPLAY_MISMATCH", input: "same" });
   });
 
   it("does without the request where the parameters say all", async () => {
@@ -361,20 +397,20 @@ describe("a replay", () => {
         ),
       };
     };
-    const run = (change: Parameters<typeof forge>[0]) =>
+    const rerun = (change: Parameters<typeof forge>[0]) =>
       replayReceipt({ receipt: forge(change), models, engines: node.context.engines });
-    expect(await run({})).toMatchObject({ status: "same" });
-    expect(await run({ profile: { library: "00".repeat(32) } })).toMatchObject({
+    expect(await rerun({})).toMatchObject({ status: "same" });
+    expect(await rerun({ profile: { library: "00".repeat(32) } })).toMatchObject({
       status: "not-comparable",
       code: "EXECUTION_PROFILE_MISMATCH",
       profileDifferences: [{ setting: "library" }],
     });
-    expect(await run({ ids: (ids) => [...ids.slice(0, 2), (ids[2] as number) + 1, ...ids.slice(3)] })).toMatchObject({
+    expect(await rerun({ ids: (ids) => [...ids.slice(0, 2), (ids[2] as number) + 1, ...ids.slice(3)] })).toMatchObject({
       status: "different",
       code: "REPLAY_MISMATCH",
       firstDifference: { where: "output", position: 2 },
     });
-    expect(await run({ ids: (ids) => ids.slice(0, -1) })).toMatchObject({ status: "different" });
+    expect(await rerun({ ids: (ids) => ids.slice(0, -1) })).toMatchObject({ status: "different" });
   });
 });
 

@@ -93,12 +93,13 @@ describe("a chat run", () => {
   });
 
   it("draws by the request's own seed, which nobody can re-roll", async () => {
-    const body = { ...hello, temperature: 1.5, n: 2 };
+    const messages = [{ role: "user", content: "Zqx vrr blim?" }];
+    const body = { ...hello, messages, temperature: 2, n: 2 };
     const clientNonce = "ab".repeat(32);
     const job = makeJob(node, "/v1/chat/completions", body, { job: { clientNonce } });
     const first = open(await post(node, job));
     expect(first.json("profile").seeds).toHaveLength(2);
-    expect(first.json("profile").sampler).toMatchObject({ by: "countersign/sample/v1", temperature: "1.5" });
+    expect(first.json("profile").sampler).toMatchObject({ by: "countersign/sample/v1", temperature: "2" });
     const again = await post(node, job);
     expect(pick(again, "error").code).toBe("NONCE_REPLAYED");
     const given = { ...body, seed: 7 };

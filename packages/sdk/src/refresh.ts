@@ -105,17 +105,18 @@ async function requireFair(settings: Settings, record: ReceiptRecord | undefined
  * @throws ASSURANCE_NOT_MET when it is decided and not met, or still pending after `milliseconds`
  */
 export async function waitFor(settings: Settings, given: Receipt | Hex, milliseconds: number): Promise<Refreshed> {
-  const end = settings.now() + milliseconds;
+  let waited = 0;
   for (let delay = 250; ; delay = Math.min(2 * delay, 10_000)) {
     const now = await refresh(settings, given);
     if (now.verdict.outcome === "met") return now;
-    if (standingOf(settings, now.verdict) !== "pending" || settings.now() + delay > end) {
+    if (standingOf(settings, now.verdict) !== "pending" || waited + delay > milliseconds) {
       throw new CountersignError("ASSURANCE_NOT_MET", {
         message: `The answer did not come to meet what was demanded: ${now.verdict.outcome}.`,
         why: now.verdict.summary,
         facts: { verdict: now.verdict },
       });
     }
+    waited += delay;
     await settings.sleep(delay);
   }
 }

@@ -1,14 +1,13 @@
 import {
   type Check,
-  CountersignError,
   canonicalBytes,
   equalBytes,
   fromHexList,
   type Hex,
   modelLeafShape,
-  type Offer,
   type Opened,
   offerLeafShape,
+  openedBytes,
   parseCanonical,
   type Receipt,
   requestTag,
@@ -18,11 +17,7 @@ import {
 } from "@countersign/core";
 import { demandOf } from "./compare.ts";
 import { notRun, ran } from "./findings.ts";
-
-const bytesOf = (opened: Opened, field: "policy" | "offer" | "model" | "clientNonce"): Uint8Array | undefined => {
-  const value = opened.fields.get(field);
-  return value?.kind === "bytes" ? value.bytes : undefined;
-};
+import { readLeaf } from "./read-leaf.ts";
 
 /** Whether the sixteen leaves hash to the root that was signed. Without it nothing else means anything. */
 export function checkRoot(receipt: Receipt, subject: Hex): Check {
@@ -44,7 +39,7 @@ export function checkClearCopies(statement: Statement, opened: Opened): Check[] 
     field: "policy" | "model",
     agrees: (bytes: Uint8Array) => boolean,
   ): Check => {
-    const bytes = bytesOf(opened, field);
+    const bytes = openedBytes(opened, field);
     if (!bytes) return notRun(id, title, `The field ${field} is closed.`);
     let holds = false;
     try {
@@ -76,60 +71,10 @@ export function checkClearCopies(statement: Statement, opened: Opened): Check[] 
 function checkTag(statement: Statement, opened: Opened): Check {
   const id = "leaf.tag";
   const title = "The public request tag is that of this nonce and offer";
-  const nonce = bytesOf(opened, "clientNonce");
-  const leaf = bytesOf(opened, "offer");
+  const nonce = openedBytes(opened, "clientNonce");
+  const leaf = openedBytes(opened, "offer");
   if (!nonce || !leaf) return notRun(id, title, "The nonce or the offer is closed.");
-  const { data } = offerLeafShape.safeParse(parseCanonical(leaf));
+  const data = readLeaf(offerLeafShape, opened, "offer");
   const holds = data !== undefined && toHex(requestTag(nonce, data.offer)) === statement.requestTag;
   return ran(id, title, holds, holds ? "They agree." : "The tag is of another request.", "STATEMENT_ROOT_MISMATCH");
-}
-
-/** Whether the run is what the accepted offer promised: same request, node, model, deployment, guarantee (R2, O1). */
-export function checkOffer(
-  statement: Statement,
-  offer: Offer | CountersignError | undefined,
-  gatewayKnown: boolean,
-): Check[] {
-  const title = "The run is the one that was offered and bought";
-  if (offer === undefined) return [notRun("offer.kept", title, "The offer is not attached.")];
-  // A wrong offer pinned to the container counts as absent: it must not defeat a sound receipt.
-  if (CountersignError.is(offer)) {
-    return [
-      ran("offer.attached", "The attached offer is the accepted one", false, offer.detail.message, offer.code),
-      notRun("offer.kept", title, "The accepted offer is not attached."),
-    ];
-  }
-  const faults = [
-    offer.requestDigest !== statement.requestDigest && "another request",
-    offer.network !== statement.network && "another network",
-    offer.node !== statement.issuer && "another node",
-    (offer.model.digest !== statement.model.digest || offer.model.id !== statement.model.id) && "another model",
-    (offer.deployment.id !== statement.deployment.id || offer.deployment.version !== statement.deployment.version) &&
-      "another deployment",
-    offer.release !== statement.policy.release && "another release rule",
-  ].filter((f) => f !== false);
-  const weaker = offer.guarantee !== statement.policy.bought;
-  return [
-    ran(
-      "offer.gateway",
-      "Somebody in the trust stands behind the gateway that made the offer",
-      gatewayKnown,
-      gatewayKnown ? "Known." : "Nobody in the trust stands behind the gateway's key.",
-      "TRUST_MISSING",
-    ),
-    ran(
-      "offer.kept",
-      title,
-      faults.length === 0,
-      faults.length === 0 ? "They agree." : `The offer was for ${faults.join(", ")}.`,
-      "DEPLOYMENT_SUBSTITUTED",
-    ),
-    ran(
-      "offer.guarantee",
-      "The guarantee that was bought is the one the receipt names",
-      !weaker,
-      weaker ? `Offered and paid: ${offer.guarantee}. In the receipt: ${statement.policy.bought}.` : offer.guarantee,
-      "LEVEL_OVERSTATED",
-    ),
-  ];
 }

@@ -28,6 +28,12 @@ export function checkPayment(args: {
   readonly offer: Offer | undefined;
   /** The gateway's countersignature, when its key is known and it checks. */
   readonly delivery: Delivery | undefined;
+  /** Whether the operator's word stands: only then is the committed payment anybody's. */
+  readonly word: boolean;
+  /** Whether somebody in the trust stands behind the gateway that made the offer. */
+  readonly gatewayKnown: boolean;
+  /** The token that the trust names, if it names one. */
+  readonly token: string | undefined;
   readonly development: boolean;
 }): { readonly check: Check; readonly finding: Finding } {
   const unproven = (reason: string, code?: "PAYMENT_NOT_BOUND") => ({
@@ -35,6 +41,8 @@ export function checkPayment(args: {
     finding: find("payment", "signature", "unproven", reason, args.development),
   });
   const { offer, delivery } = args;
+  if (!args.word) return unproven("The operator's word does not stand.");
+  if (!args.gatewayKnown) return unproven("Nobody in the trust stands behind the gateway that made the offer.");
   if (!offer) return unproven("The accepted offer is not attached.");
   const leaf = args.opened.fields.get("payment");
   if (!leaf) return unproven("The payment is closed.");
@@ -47,7 +55,7 @@ export function checkPayment(args: {
       ? proven("The deployment is free: nothing may be charged.", {})
       : unproven("No payment is committed for a priced offer.");
   }
-  const fault = faultOf(leaf.kind === "bytes" ? leaf.bytes : new Uint8Array(), args.statement, offer, delivery);
+  const fault = faultOf(leaf.kind === "bytes" ? leaf.bytes : new Uint8Array(), args, offer);
   if (typeof fault === "string") {
     return {
       check: ran(id, title, false, fault, "PAYMENT_MISMATCH"),
@@ -59,12 +67,8 @@ export function checkPayment(args: {
   return unproven("The payer's nonce does not name the request, and no known gateway ties them.", "PAYMENT_NOT_BOUND");
 }
 
-function faultOf(
-  bytes: Uint8Array,
-  statement: Statement,
-  offer: Offer,
-  delivery: Delivery | undefined,
-): Payment | string {
+function faultOf(bytes: Uint8Array, args: Parameters<typeof checkPayment>[0], offer: Offer): Payment | string {
+  const { statement, delivery } = args;
   let payment: Payment;
   try {
     payment = paymentShape.parse(parseCanonical(bytes));
@@ -72,6 +76,13 @@ function faultOf(
     return "The committed payment cannot be read.";
   }
   const { authorization: a, token } = payment;
+  const issued = Math.floor(statement.issuedAt / 1000);
+  if (args.token !== undefined && token.address !== args.token)
+    return "The payment is in another token than the trust names.";
+  if (a.validAfter > issued || a.validBefore <= Math.floor(offer.madeAt / 1000))
+    return "The authorisation was not in force when the answer was made.";
+  if (payment.salt === null && delivery?.paymentBound)
+    return "The gateway says that the nonce is bound, and its salt is missing.";
   if (payment.network !== statement.network || payment.network !== offer.network)
     return "The payment is on another network.";
   if (token.address !== offer.asset || a.to !== offer.payTo)

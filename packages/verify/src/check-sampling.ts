@@ -4,15 +4,13 @@ import {
   type Finding,
   fromHex,
   type Opened,
-  type Param,
-  type ProfileLeaf,
-  parseCanonical,
+  type ParsedRequest,
   profileLeafShape,
   type Statement,
-  toHex,
 } from "@countersign/core";
 import type { Delivered } from "./delivered.ts";
 import { find, notRun, ran } from "./findings.ts";
+import { readLeaf, readParams } from "./read-leaf.ts";
 
 const id = "sampling.seed";
 const title = "Nobody but the client could choose the random draw";
@@ -21,57 +19,63 @@ const title = "Nobody but the client could choose the random draw";
 export function checkSampling(args: {
   readonly statement: Statement;
   readonly opened: Opened;
+  /** With the nonce that the caller himself gives: one that stands in the receipt was put there by somebody else. */
   readonly delivered: Delivered;
   /** Whether the operator's word stands. */
   readonly word: boolean;
-  /** Whether the committed request is the caller's, so that a seed in it is his. */
-  readonly requestIsSame: boolean;
+  /** The request in hand, when it was shown to be the committed one. */
+  readonly request: ParsedRequest | undefined;
   readonly development: boolean;
 }): { readonly check: Check; readonly finding: Finding } {
-  const { statement, opened } = args;
-  const conclude = (status: "proven" | "unproven", reason: string, failed = false) => ({
-    check:
-      status === "proven"
-        ? ran(id, title, true, reason, "REPLAY_INPUT_MISSING")
-        : failed
-          ? ran(id, title, false, reason, "EXECUTION_PROFILE_MISMATCH")
-          : notRun(id, title, reason),
-    finding: find("sampling", "signature", status, reason, args.development),
+  const { statement, opened, request } = args;
+  const proven = (reason: string) => ({
+    check: ran(id, title, true, reason, "EXECUTION_PROFILE_MISMATCH"),
+    finding: find("sampling", "signature", "proven", reason, args.development),
   });
-  if (!args.word) return conclude("unproven", "The operator's word does not stand.");
-  const leaf = opened.fields.get("profile");
-  if (leaf?.kind !== "bytes") return conclude("unproven", "The execution profile is closed.");
-  let profile: ProfileLeaf;
-  try {
-    profile = profileLeafShape.parse(parseCanonical(leaf.bytes));
-  } catch {
-    return conclude("unproven", "The execution profile cannot be read.", true);
+  const unproven = (reason: string) => ({
+    check: notRun(id, title, reason),
+    finding: find("sampling", "signature", "unproven", reason, args.development),
+  });
+  const contradicted = (reason: string) => ({
+    check: ran(id, title, false, reason, "EXECUTION_PROFILE_MISMATCH"),
+    finding: find("sampling", "signature", "unproven", reason, args.development, {
+      code: "EXECUTION_PROFILE_MISMATCH",
+    }),
+  });
+  if (!args.word) return unproven("The operator's word does not stand.");
+  if (statement.scope === "origin") return unproven("Another host drew; it recorded nothing.");
+  const profile = readLeaf(profileLeafShape, opened, "profile");
+  if (!profile) return unproven("The execution profile is closed or cannot be read.");
+  if (statement.endpoint === "/v1/embeddings" || statement.endpoint === "/v1/infer") {
+    return profile.seeds.length === 0
+      ? proven("Nothing is drawn at this endpoint.")
+      : contradicted("Seeds stand where nothing is drawn.");
   }
-  if (statement.scope === "origin") return conclude("unproven", "Another host drew; it recorded nothing.");
+  const effective = readParams(opened);
+  if (!effective) return unproven("The parameters in effect are closed.");
   if (profile.seeds.length === 0) {
-    return profile.sampler.kind === "greedy" || profile.sampler.kind === "none"
-      ? conclude("proven", "Nothing was drawn: the engine took the most likely token, or draws nothing.")
-      : conclude("unproven", "The profile names no seed for a run that draws.", true);
+    // A profile that says "greedy" beside a temperature would hide a draw without a seed.
+    return profile.sampler.kind === "greedy" && effective.temperature === 0
+      ? proven("Nothing was drawn: the temperature is 0.")
+      : contradicted("The profile names no seed for a run that draws.");
   }
-  const params = opened.fields.get("params");
-  const effective =
-    params?.kind === "bytes" ? (parseCanonical(params.bytes) as Readonly<Record<string, Param>>) : undefined;
-  const asked = effective?.seed;
+  const list = opened.fields.get("output");
+  if (list?.kind !== "list") return unproven("The list of answers is closed, so their seeds cannot be counted.");
+  if (profile.seeds.length !== list.leaves.length / 2) return contradicted("There is not one seed for each answer.");
+  const asked = request?.params.seed;
   if (typeof asked === "number") {
     const fits = profile.seeds.every((seed, i) => seed === (asked + i) % 2 ** 32);
-    if (!fits) return conclude("unproven", "The seeds are not those that the parameters name.", true);
-    return args.requestIsSame
-      ? conclude("proven", "The seeds are the client's.")
-      : conclude("unproven", "The request is closed, so the seed was not shown to be the client's.");
+    return fits
+      ? proven("The seeds are the client's.")
+      : contradicted("The seeds are not those that the request asks for.");
   }
-  const nonce = opened.fields.get("clientNonce");
-  if (nonce?.kind !== "bytes") return conclude("unproven", "The client nonce is closed.");
-  if (statement.nonceSource !== "client" || args.delivered.clientNonce !== toHex(nonce.bytes)) {
-    return conclude("unproven", "The nonce was not shown to be the client's, so whoever drew it may have drawn again.");
+  const mine = args.delivered.clientNonce;
+  if (mine === undefined || statement.nonceSource !== "client") {
+    return unproven("The nonce was not shown to be the client's, so whoever drew it may have drawn again.");
   }
   const digest = fromHex(statement.requestDigest);
-  const derived = profile.seeds.every((seed, i) => seed === deriveSeed(nonce.bytes, digest, i));
-  return derived
-    ? conclude("proven", "The seeds follow from the client's nonce and the request.")
-    : conclude("unproven", "The seeds do not follow from the client's nonce.", true);
+  const nonce = fromHex(mine);
+  return profile.seeds.every((seed, i) => seed === deriveSeed(nonce, digest, i))
+    ? proven("The seeds follow from the client's nonce and the request.")
+    : contradicted("The seeds do not follow from the client's nonce.");
 }

@@ -12,6 +12,7 @@ import {
   type Trust,
 } from "@countersign/core";
 import { checkSetProof, decodeSetProof, type SetCheck } from "@countersign/log";
+import type { Place } from "./check-log.ts";
 import { notRun, ran } from "./findings.ts";
 
 /** What monitors searched: refutations of this receipt and revocations of its keys, up to a time (A2). */
@@ -19,119 +20,127 @@ export type Searched = {
   readonly checks: readonly Check[];
   /** Milliseconds up to which a quorum of monitors searched and found nothing against it, or null. */
   readonly searchedThrough: number | null;
-  /** Whether a trusted monitor has a refutation of this receipt in its set. */
-  readonly refuted: boolean;
-  /** Keys that a trusted monitor lists as revoked. */
-  readonly revoked: readonly Hex[];
+  /** Why the receipt is withdrawn: a quorum of monitors lists a refutation of it or a revocation of its keys. */
+  readonly withdrawn: string | undefined;
+  /** Whether fewer monitors than the quorum list something against it. */
+  readonly disputed: boolean;
 };
 
 const title = "Monitors searched the log for refutations and revocations and found none";
 
-/** Checks the attached snapshots. Absence needs a witness: without one nothing is said about refutations. */
+/**
+ * Checks the attached snapshots. Absence needs a witness: without one nothing is said about refutations.
+ *
+ * What a quorum lists against the receipt counts whatever its place in the log; what one monitor alone lists is shown as
+ * a dispute, so that no single one of several can withdraw a receipt.
+ */
 export function checkSnapshots(args: {
   readonly receipt: Receipt;
   readonly subject: Hex;
   /** Keys whose revocation matters: the node's, the gateway's. */
   readonly signers: readonly Hex[];
   /** The receipt's place in the log: a snapshot of a smaller tree cannot have seen it. */
-  readonly place: { readonly origin: string; readonly index: number } | null;
+  readonly place: Place | null;
   readonly trust: Trust;
   readonly at: number;
   readonly suite: Suite;
 }): Searched {
-  const { receipt, trust } = args;
+  const { receipt, trust, place } = args;
   const id = "snapshot.searched";
-  const no = (check: Check, more: Partial<Searched> = {}): Searched => ({
-    checks: [check],
-    searchedThrough: null,
-    refuted: false,
-    revoked: [],
-    ...more,
-  });
-  if (receipt.snapshots.length === 0)
-    return no(notRun(id, title, "Refutations not searched: no monitor's snapshot is attached."));
-  if (!args.place)
-    return no(notRun(id, title, "Refutations not searched: the receipt's place in the log is not shown."));
   const times = new Map<Hex, number>();
+  const against = new Map<Hex, string>();
   const reasons: string[] = [];
-  let refuted = false;
-  const revoked = new Set<Hex>();
   for (const item of receipt.snapshots) {
     const read = readOne(item.envelope, args);
     if (typeof read === "string") {
       reasons.push(read);
       continue;
     }
-    const refutation = prove(read.refuted.root, "set", args.subject, item.proofs.refuted);
-    const revocations = args.signers.map((key, i) =>
-      prove(read.revoked.root, "set", key, item.proofs.revoked[i] ?? ""),
-    );
-    if (refutation.status === "member") refuted = true;
-    revocations.forEach((r, i) => {
-      if (r.status === "member") revoked.add(args.signers[i] as Hex);
-    });
-    const failed = [refutation, ...revocations].find((r) => r.status === "failed");
-    if (failed?.status === "failed")
-      reasons.push(`A proof in ${read.monitor.slice(0, 12)}…'s snapshot does not check: ${failed.reason}`);
-    else if (refutation.status === "absent" && revocations.every((r) => r.status === "absent")) {
-      times.set(read.monitor, Math.max(read.time, times.get(read.monitor) ?? 0));
-    }
+    const { snapshot, root } = read;
+    const refutation = prove(snapshot.refuted.root, "set", args.subject, item.proofs.refuted);
+    // The proofs may stand in any order, and some be missing: each key takes the one that speaks of it.
+    const revocations = args.signers.map((key) => proveAny(snapshot.revoked.root, key, item.proofs.revoked));
+    if (refutation.status === "member") against.set(snapshot.monitor, "lists a refutation of this receipt");
+    else if (revocations.some((r) => r.status === "member"))
+      against.set(snapshot.monitor, "lists a key of this receipt as revoked");
+    const unclear = [refutation, ...revocations].some((r) => r.status === "failed");
+    const early = placeFault(snapshot, root, place);
+    if (unclear) reasons.push("A proof in a snapshot does not check.");
+    else if (early) reasons.push(early);
+    else if (!against.has(snapshot.monitor))
+      times.set(snapshot.monitor, Math.max(snapshot.time, times.get(snapshot.monitor) ?? 0));
   }
-  if (refuted)
-    return no(ran(id, title, false, "A monitor lists a refutation of this receipt.", "CLAIM_REFUTED"), {
-      refuted,
-      revoked: [...revoked],
-    });
-  if (revoked.size > 0) {
-    return no(ran(id, title, false, "A monitor lists a key of this receipt as revoked.", "NODE_NOT_ACTIVE"), {
-      revoked: [...revoked],
-    });
+  const nameOf = (key: Hex) => trust.monitors.keys.find((m) => m.key === key)?.name ?? key;
+  const [first] = against;
+  if (first && against.size >= trust.monitors.quorum) {
+    const why = `${nameOf(first[0])} ${first[1]}.`;
+    return {
+      checks: [ran(id, title, false, why, "CLAIM_REFUTED")],
+      searchedThrough: null,
+      withdrawn: why,
+      disputed: true,
+    };
   }
+  const disputed = against.size > 0;
   // The quorum's weakest member: the time that at least `quorum` monitors have searched through.
   const through = [...times.values()].sort((a, b) => b - a)[trust.monitors.quorum - 1];
-  if (through === undefined) {
-    return no(
-      ran(
-        id,
-        title,
-        false,
-        reasons.join(" ") || "Fewer monitors searched than the trust asks for.",
-        "SNAPSHOT_INVALID",
-      ),
-    );
+  if (through !== undefined) {
+    const detail = `${times.size} searched through ${new Date(through).toISOString()}.`;
+    return {
+      checks: [ran(id, title, true, detail, "SNAPSHOT_INVALID")],
+      searchedThrough: through,
+      withdrawn: undefined,
+      disputed,
+    };
   }
-  return {
-    checks: [
-      ran(id, title, true, `${times.size} searched through ${new Date(through).toISOString()}.`, "SNAPSHOT_INVALID"),
-    ],
-    searchedThrough: through,
-    refuted: false,
-    revoked: [],
-  };
+  const none =
+    receipt.snapshots.length === 0
+      ? notRun(id, title, "Refutations not searched: no monitor's snapshot is attached.")
+      : ran(
+          id,
+          title,
+          false,
+          reasons.join(" ") || "Fewer monitors searched than the trust asks for.",
+          "SNAPSHOT_INVALID",
+        );
+  return { checks: [none], searchedThrough: null, withdrawn: undefined, disputed };
+}
+
+/** Why a snapshot says nothing about a receipt at this place, or undefined when it does. */
+function placeFault(snapshot: Snapshot, root: Hex, place: Place | null): string | undefined {
+  if (!place) return "The receipt's place in the log is not shown.";
+  if (snapshot.origin !== place.origin) return "A snapshot is of another log.";
+  if (snapshot.size <= place.index) return "A snapshot is older than the receipt's entry.";
+  // Two roots of one size are two histories.
+  if (snapshot.size === place.size && root !== place.root)
+    return "A snapshot shows another history than the checkpoint (LOG_SPLIT_VIEW).";
+  return undefined;
 }
 
 function readOne(
   envelope: Receipt["snapshots"][number]["envelope"],
-  args: {
-    readonly trust: Trust;
-    readonly suite: Suite;
-    readonly at: number;
-    readonly place: { readonly origin: string; readonly index: number } | null;
-  },
-): Snapshot | string {
+  args: { readonly trust: Trust; readonly suite: Suite; readonly at: number },
+): { readonly snapshot: Snapshot; readonly root: Hex } | string {
   try {
-    const { predicate } = readSnapshot(envelope);
+    const { predicate, subject } = readSnapshot(envelope);
     const monitor = args.trust.monitors.keys.find((m) => m.key === predicate.monitor);
-    if (!monitor) return `The trust does not name the monitor ${predicate.monitor.slice(0, 12)}….`;
-    if (!isSignedBy(envelope, monitor.key, args.suite)) return `The snapshot is not signed by ${monitor.name}.`;
-    if (predicate.origin !== args.place?.origin) return `${monitor.name} searched another log.`;
-    if (predicate.size <= args.place.index) return `${monitor.name}'s snapshot is older than the receipt's entry.`;
-    if (predicate.time > args.at) return `${monitor.name}'s snapshot is of a later time than the verdict.`;
-    return predicate;
+    if (!monitor) return "A snapshot is of a monitor that the trust does not name.";
+    if (!isSignedBy(envelope, monitor.key, args.suite)) return `A snapshot is not signed by ${monitor.name}.`;
+    if (predicate.time > args.at) return `A snapshot of ${monitor.name} is of a later time than the verdict.`;
+    return { snapshot: predicate, root: subject };
   } catch (error) {
     if (!CountersignError.is(error)) throw error;
     return error.detail.message;
   }
+}
+
+function proveAny(root: Hex, key: Hex, texts: readonly string[]): SetCheck {
+  const results = texts.map((text) => prove(root, "set", key, text));
+  return (
+    results.find((r) => r.status === "member") ??
+    results.find((r) => r.status === "absent") ??
+    results[0] ?? { status: "failed", code: "PROOF_INVALID", reason: "There is no proof about the key." }
+  );
 }
 
 function prove(root: Hex, kind: "set" | "map", key: Hex, text: string): SetCheck {

@@ -1,7 +1,7 @@
 import {
   type Comparison,
   type Content,
-  type Demand,
+  CountersignError,
   elementLeaves,
   equalBytes,
   type Field,
@@ -10,12 +10,13 @@ import {
   fieldSalt,
   fields,
   fromHex,
+  modelLeafShape,
   type Opened,
   type Output,
+  openedBytes,
   outputBytes,
   type Param,
   type ParsedRequest,
-  parseCanonical,
   plain,
   type Receipt,
   requestDigest,
@@ -24,7 +25,8 @@ import {
   toHex,
 } from "@countersign/core";
 import type { Delivered } from "./delivered.ts";
-import { type ReadRequest, readAnswer } from "./open.ts";
+import { type ReadRequest, readAnswerOf } from "./open.ts";
+import { readLeaf, readParams } from "./read-leaf.ts";
 
 /** What the comparisons are made from: the signed commitment on one side, content in hand on the other. */
 export type Sides = {
@@ -33,6 +35,8 @@ export type Sides = {
   readonly opened: Opened;
   readonly delivered: Delivered;
   readonly request: ReadRequest;
+  /** The holder's secret, when it was shown to be this receipt's. */
+  readonly secret: Uint8Array | undefined;
 };
 
 const same = (reason: string): Comparison => ({ status: "same", reason });
@@ -47,21 +51,36 @@ const different = (code: NonNullable<Comparison["code"]>, reason: string): Compa
   reason,
 });
 
+/**
+ * The holder's secret if it is this receipt's: it must give the salt of some opening that fits.
+ *
+ * The container is unsigned, so a wrong secret may stand in it; it then counts as absent and refutes nothing.
+ */
+export function soundSecret(receipt: Receipt, statement: Statement, opened: Opened): Uint8Array | undefined {
+  if (!receipt.holder) return undefined;
+  const secret = fromHex(receipt.holder.receiptSecret);
+  const owner: readonly string[] = statement.ownerSalted;
+  for (const [path, salt] of opened.salts) {
+    if (owner.includes(path.split("/")[0] as string)) continue;
+    return toHex(fieldSalt(secret, path)) === salt ? secret : undefined;
+  }
+  return undefined;
+}
+
 /** Whether a field is committed as `content`: by its opening, else by the holder's secret, else unknown. */
 function commits(sides: Sides, field: Field, content: Content): boolean | undefined {
   const value = sides.opened.fields.get(field);
-  const secret = sides.receipt.holder ? fromHex(sides.receipt.holder.receiptSecret) : undefined;
   const ownerSalted = (sides.statement.ownerSalted as readonly string[]).includes(field);
+  const secret = ownerSalted ? undefined : sides.secret;
   const leaf = sides.receipt.leaves[fields.indexOf(field)];
-  const byLeaf = (v: FieldValue) =>
-    secret && !ownerSalted && toHex(fieldLeaf(field, fieldSalt(secret, field), v)) === leaf;
+  const byLeaf = (v: FieldValue) => secret && toHex(fieldLeaf(field, fieldSalt(secret, field), v)) === leaf;
   if (content === undefined) return value ? value.kind === "absent" : byLeaf({ kind: "absent" });
   if (content instanceof Uint8Array) {
     if (value) return value.kind === "bytes" && equalBytes(value.bytes, content);
     return byLeaf(plain(content));
   }
   const list = content as readonly Uint8Array[];
-  if (secret && !ownerSalted) return byLeaf({ kind: "list", leaves: elementLeaves(field, secret, list) });
+  if (secret) return byLeaf({ kind: "list", leaves: elementLeaves(field, secret, list) });
   if (!value) return undefined;
   if (value.kind !== "list" || value.leaves.length !== list.length) return false;
   const elements = list.map((bytes, i) => {
@@ -71,15 +90,14 @@ function commits(sides: Sides, field: Field, content: Content): boolean | undefi
   return elements.includes(false) ? false : elements.includes(undefined) ? undefined : true;
 }
 
-const openedPlain = (opened: Opened, field: Field): Uint8Array | undefined => {
-  const value = opened.fields.get(field);
-  return value?.kind === "bytes" ? value.bytes : undefined;
-};
-
-/** Whether the committed request is the one supplied (leaf 0, the request digest and the nonce). */
+/**
+ * Whether the committed request is the one in hand: leaf 0 **and** the request digest, both recomputed.
+ *
+ * One of them is not enough: a node could hash one request into the digest and commit another under leaf 0.
+ */
 export function compareRequest(sides: Sides): Comparison {
   const { delivered, statement, opened, request } = sides;
-  const body = delivered.request?.body ?? openedPlain(opened, "rawRequest");
+  const body = delivered.request?.body ?? openedBytes(opened, "rawRequest");
   if (!body) return closed("The request was neither supplied nor opened.");
   if (delivered.request && delivered.request.path !== statement.endpoint) {
     return different(
@@ -87,144 +105,204 @@ export function compareRequest(sides: Sides): Comparison {
       `The request went to ${delivered.request.path}, the receipt is about ${statement.endpoint}.`,
     );
   }
-  if (request && "error" in request) return closed(request.error.detail.message, request.error.code);
-  const committed = commits(sides, "rawRequest", body);
-  if (committed === false) return different("REQUEST_MISMATCH", "The node was given other bytes than this request.");
-  const nonce = openedPlain(opened, "clientNonce");
-  if (nonce && delivered.clientNonce && toHex(nonce) !== delivered.clientNonce) {
-    return different("REQUEST_MISMATCH", "The receipt commits to another client nonce.");
+  const raw = commits(sides, "rawRequest", body);
+  if (raw === false) return different("REQUEST_MISMATCH", "The node was given other bytes than this request.");
+  const mine = delivered.clientNonce === undefined ? undefined : fromHex(delivered.clientNonce);
+  if (mine) {
+    const nonce = commits(sides, "clientNonce", mine);
+    if (nonce === false)
+      return different("REQUEST_MISMATCH", "The receipt commits to another client nonce than yours.");
   }
-  const known = nonce ?? (delivered.clientNonce ? fromHex(delivered.clientNonce) : undefined);
-  const policy = openedPlain(opened, "policy");
+  if (request && "error" in request) return closed(request.error.detail.message, request.error.code);
+  const known = mine ?? openedBytes(opened, "clientNonce");
+  const policy = openedBytes(opened, "policy");
   if (known && policy) {
-    const digest = requestDigest({
-      clientNonce: known,
-      method: delivered.request?.method ?? "POST",
-      path: statement.endpoint,
-      policy,
-      body,
-    });
+    const method = delivered.request?.method ?? "POST";
+    const digest = requestDigest({ clientNonce: known, method, path: statement.endpoint, policy, body });
     if (toHex(digest) !== statement.requestDigest) {
       return different("REQUEST_MISMATCH", "Request, policy and nonce do not hash to the statement's request digest.");
     }
-    return same("The request digest and the committed bytes are those of the request.");
   }
-  if (committed) return same("The committed bytes are those of the request.");
-  return closed(
-    "The request is supplied, but neither its leaf nor its digest can be recomputed without the holder's openings.",
-  );
+  if (!known || !policy)
+    return closed("The request digest cannot be recomputed without the client nonce and the field policy.");
+  if (raw === undefined)
+    return closed("The committed request cannot be recomputed without an opening or the holder's secret.");
+  if (!opened.fields.has("offer")) return closed("The field offer is closed: which offer was accepted is not shown.");
+  return same("The committed bytes and the request digest are those of the request.");
 }
 
 const paramEqual = (a: Param | undefined, b: Param | undefined) =>
   a !== undefined && JSON.stringify(a) === JSON.stringify(b);
 
-/** Whether what the model saw follows from the request: leaves 3–6 recomputed, rewrites declared (R6). */
+/** Whether what the model saw follows from the request: leaves 3–6 recomputed, the model asked for, rewrites declared (R6). */
 export function comparePrompt(sides: Sides, request: Comparison, parsed: ParsedRequest | undefined): Comparison {
   const { statement, opened } = sides;
   if (request.status === "different") return different("REQUEST_MISMATCH", request.reason);
-  if (!parsed) return closed("The request was neither supplied nor opened.");
-  if (request.status === "closed") return request;
+  if (!parsed) return closed(request.reason, request.code);
+  const origin = statement.scope === "origin";
   // Renaming the model for an upstream changes nothing that the model sees.
-  const rewrites = statement.rewrites.filter((r) => r !== "model");
+  const rewrites = statement.rewrites.filter((r) => !(origin && r === "model"));
+  const declared = (what: string) => statement.rewrites.includes(what);
+  const model = readLeaf(modelLeafShape, opened, "model");
+  if (!declared("model")) {
+    const other = [
+      model &&
+        model.requested !== parsed.model &&
+        `The request asks for ${parsed.model}, the receipt says ${model.requested} was asked for.`,
+      model?.substitutedFrom && "Another model was put in the place of the one that was asked for.",
+      !origin &&
+        statement.model.id !== parsed.model &&
+        `The request asks for ${parsed.model}, ${statement.model.id} answered.`,
+    ].find((why) => typeof why === "string");
+    if (other) return different("REWRITE_UNDECLARED", `${other} No rewrite is declared.`);
+  }
   for (const field of ["system", "messages", "tools"] as const) {
     const committed = commits(sides, field, parsed.contents[field]);
-    if (committed === false && !statement.rewrites.includes(field)) {
+    if (committed === false && !declared(field)) {
       return different(
         "REWRITE_UNDECLARED",
         `The committed ${field} are not those of the request, and no rewrite is declared.`,
       );
     }
-    if (committed === undefined && rewrites.length === 0)
+    if (committed === undefined && rewrites.length === 0) {
       return closed(`The committed ${field} cannot be recomputed without an opening.`);
+    }
   }
-  const params = openedPlain(opened, "params");
-  if (!params) return closed("The parameters in effect are not opened.");
-  const effective = parseCanonical(params) as Readonly<Record<string, Param>>;
+  const effective = readParams(opened);
+  if (!effective) return closed("The parameters in effect are not opened.");
   for (const [name, wanted] of Object.entries(parsed.params)) {
-    if (paramEqual(effective[name], wanted) || statement.rewrites.includes(`params.${name}`)) continue;
+    const found = Object.hasOwn(effective, name) ? effective[name] : undefined;
+    if (paramEqual(found, wanted) || declared(`params.${name}`)) continue;
     return different(
       "REWRITE_UNDECLARED",
-      `The parameter ${name} was asked as ${JSON.stringify(wanted)} and took effect as ${JSON.stringify(effective[name])}.`,
+      `The parameter ${name} was asked as ${JSON.stringify(wanted)} and took effect as ${JSON.stringify(found)}.`,
     );
   }
+  if (request.status === "closed") return request;
   if (rewrites.length > 0) return closed(`The deployment declares rewrites: ${rewrites.join(", ")}.`);
-  return same("System prompt, messages, tools and parameters follow from the request; no rewrite is declared.");
+  return same("Model, system prompt, messages, tools and parameters follow from the request; no rewrite is declared.");
 }
+
+const isText = (output: Output) => output.kind === "message" || output.kind === "text";
+const placeOf = (output: Output, i: number) => (isText(output) ? 2 * i : i);
+const finishes: readonly string[] = ["stop", "length", "tool_calls", "content_filter"];
 
 /** Whether the delivered answer is the committed one. */
 export function compareOutput(sides: Sides): Comparison {
-  const { delivered, opened, statement, receipt } = sides;
+  const { delivered, opened, statement } = sides;
   const list = opened.fields.get("output");
-  if (statement.outcome === "aborted") return closed("The run was aborted; there is no full answer.", "RUN_INCOMPLETE");
+  if (statement.outcome === "aborted") {
+    return closed("The run was aborted; there is no full answer.", "RUN_INCOMPLETE");
+  }
+  if (list?.kind !== "list") return closed("The list of answers is not opened.");
+  if (list.leaves.length === 0) return closed("No answer is committed.", "RUN_INCOMPLETE");
   if (!delivered.output) {
     // A language model's answer stands at the even places, its tokens at the odd ones.
     const step = statement.endpoint === "/v1/embeddings" || statement.endpoint === "/v1/infer" ? 1 : 2;
-    const all =
-      list?.kind === "list" &&
-      list.leaves.length > 0 &&
-      list.leaves.every((_, i) => i % step !== 0 || opened.elements.has(`output/${i}`));
+    const all = list.leaves.every((_, i) => i % step !== 0 || opened.elements.has(`output/${i}`));
     return all
       ? same("The answer is opened from the commitment itself.")
       : closed("The answer was neither supplied nor opened.");
   }
-  if (list?.kind !== "list") return closed("The list of answers is not opened.");
-  const answers =
-    "text" in delivered.output
-      ? fromText(sides, delivered.output.text)
-      : readAnswer({
-          ...delivered,
-          request: delivered.request ?? { method: "POST", path: statement.endpoint, body: new Uint8Array() },
-        });
-  if (answers === undefined)
-    return closed("A plain text can be compared only when the answer's other parts are opened.");
-  if (!Array.isArray(answers)) {
-    const error = answers as Exclude<typeof answers, readonly Output[]>;
-    return closed(error.detail.message, error.code);
+  if ("text" in delivered.output) return compareText(sides, list.leaves, delivered.output.text);
+  const answer = readAnswerOf(delivered, statement.endpoint);
+  if (answer === undefined) return closed("The answer was not supplied.");
+  if (CountersignError.is(answer)) {
+    // Content that nobody signed stands beside the answer: that is a difference, not something unreadable.
+    return answer.code === "OUTPUT_MISMATCH"
+      ? different(answer.code, answer.detail.message)
+      : closed(answer.detail.message, answer.code);
   }
-  const outputs = answers as readonly Output[];
-  const places = outputs.reduce((n, o) => n + (o.kind === "message" || o.kind === "text" ? 2 : 1), 0);
-  if (places !== list.leaves.length)
+  const { outputs } = answer;
+  const places = outputs.reduce((n, o) => n + (isText(o) ? 2 : 1), 0);
+  if (places !== list.leaves.length) {
     return different(
       "OUTPUT_MISMATCH",
-      `The answer has ${outputs.length} choices, the commitment has ${list.leaves.length} places.`,
+      `The answer has ${outputs.length} choices, the commitment ${list.leaves.length} places.`,
     );
-  const secret = receipt.holder ? fromHex(receipt.holder.receiptSecret) : undefined;
+  }
   for (const [i, output] of outputs.entries()) {
-    const index = output.kind === "message" || output.kind === "text" ? 2 * i : i;
-    const path = `output/${index}`;
-    const bytes = outputBytes(output);
-    const element = opened.elements.get(path);
-    if (element) {
-      if (!equalBytes(element, bytes)) return different("OUTPUT_MISMATCH", `Choice ${i} is not the committed answer.`);
-      continue;
+    const found = compareOne(sides, list.leaves, output, i);
+    if (found) return found;
+    if (isText(output) && "finish" in output && !finishes.includes(output.finish)) {
+      return closed(`Choice ${i} ended with "${output.finish}", which is no full answer.`, "RUN_INCOMPLETE");
     }
-    if (!secret) return closed("The committed answer cannot be recomputed without the holder's secret or an opening.");
-    const leaf = fieldLeaf(path, fieldSalt(secret, path), plain(bytes));
-    if (!equalBytes(leaf, list.leaves[index] as Uint8Array))
-      return different("OUTPUT_MISMATCH", `Choice ${i} is not the committed answer.`);
+  }
+  const asked = readLeaf(modelLeafShape, opened, "model");
+  const names = [statement.model.id, asked?.requested, asked?.served];
+  const foreign = answer.models.find((m) => !names.includes(m) && m.split(":")[0] !== asked?.requested);
+  if (asked && foreign !== undefined) {
+    return different(
+      "OUTPUT_MISMATCH",
+      `The answer names the model ${JSON.stringify(foreign.slice(0, 80))}, which is not the receipt's.`,
+    );
   }
   return same("The delivered answer is the committed one, byte for byte.");
 }
 
-/** A plain text as the answer it would be, with the finish reason and tool calls that are opened. */
-function fromText({ opened, statement, receipt }: Sides, text: string): readonly Output[] | undefined {
+/** What is wrong with one answer, or undefined when it is the committed one. */
+function compareOne(
+  { opened, secret }: Sides,
+  leaves: readonly Uint8Array[],
+  output: Output,
+  i: number,
+): Comparison | undefined {
+  const index = placeOf(output, i);
+  const path = `output/${index}`;
+  const bytes = outputBytes(output);
+  const element = opened.elements.get(path);
+  if (element)
+    return equalBytes(element, bytes)
+      ? undefined
+      : different("OUTPUT_MISMATCH", `Choice ${i} is not the committed answer.`);
+  if (!secret) return closed("The committed answer cannot be recomputed without the holder's secret or an opening.");
+  const leaf = fieldLeaf(path, fieldSalt(secret, path), plain(bytes));
+  return equalBytes(leaf, leaves[index] as Uint8Array)
+    ? undefined
+    : different("OUTPUT_MISMATCH", `Choice ${i} is not the committed answer.`);
+}
+
+/** A plain text against the first choice: its opening says for sure, a guess by the secret only confirms. */
+function compareText({ opened, statement, secret }: Sides, leaves: readonly Uint8Array[], text: string): Comparison {
   const element = opened.elements.get("output/0");
-  if (element) {
-    const committed = parseCanonical(element) as unknown as Output;
-    if (committed.kind === "message") return [{ ...committed, content: text }];
-    return committed.kind === "text" ? [{ ...committed, text }] : undefined;
+  const committed = element && readOutput(element);
+  if (committed) {
+    const said =
+      committed.kind === "message" ? committed.content : committed.kind === "text" ? committed.text : undefined;
+    if (said === undefined) return closed("The committed answer is no text.");
+    return said === text
+      ? same("The text is the committed first choice's.")
+      : different("OUTPUT_MISMATCH", "The text is not the committed first choice's.");
   }
-  const result = opened.fields.get("result");
-  if (result?.kind !== "bytes" || !receipt.holder) return undefined;
-  const finish = resultLeafShape.parse(parseCanonical(result.bytes)).finish[0];
-  if (finish === undefined) return undefined;
-  return statement.endpoint === "/v1/completions"
-    ? [{ kind: "text", text, finish }]
-    : [{ kind: "message", content: text, tool_calls: [], finish }];
+  if (secret) {
+    const known = readLeaf(resultLeafShape, opened, "result")?.finish[0];
+    for (const finish of known === undefined ? finishes : [known]) {
+      const guess: Output =
+        statement.endpoint === "/v1/completions"
+          ? { kind: "text", text, finish }
+          : { kind: "message", content: text, tool_calls: [], finish };
+      const leaf = fieldLeaf("output/0", fieldSalt(secret, "output/0"), plain(outputBytes(guess)));
+      if (equalBytes(leaf, leaves[0] as Uint8Array)) return same("The text is the committed first choice's.");
+    }
+    return closed(
+      "The text is not the first choice as it stands; supply the whole answer body to be told why.",
+      "OUTPUT_MISMATCH",
+    );
+  }
+  return closed("A plain text can be compared only when the first choice is opened.");
+}
+
+function readOutput(bytes: Uint8Array): Output | undefined {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(bytes)) as Output | null;
+    return typeof value === "object" && value !== null && typeof value.kind === "string" ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The demand that the statement records, as leaf `policy` must hold it. */
-export const demandOf = (statement: Statement): Omit<Demand, "policy"> & { readonly require: string } => ({
+export const demandOf = (statement: Statement) => ({
   require: statement.policy.demanded,
   release: statement.policy.release,
   deadline: statement.policy.deadline,

@@ -15,15 +15,15 @@ import type { VerifyArgs } from "./verify.ts";
 
 /** Checks whose failure means that the signed parts contradict each other: nothing in such a receipt can be believed. */
 const contradictions: readonly string[] = ["leaf.policy", "leaf.model", "leaf.tag", "offer.kept", "offer.guarantee"];
+const synthetic = " It is synthetic: made by a self-check, canary or benchmark, not for a user.";
 
 /** The verdict about something that is no sound receipt at all. */
 export function rejectReceipt(args: VerifyArgs, wanted: Policy | undefined, check: Check): Verdict {
   const text = wanted ? printPolicy(wanted) : "";
-  // A root that does not fit is a contradiction; text that cannot be read says nothing either way.
-  const refuted = check.code === "STATEMENT_ROOT_MISMATCH";
   return {
-    outcome: refuted ? "refuted" : "unmet",
-    summary: refuted ? `Refuted: ${check.detail}` : `Not met: ${check.detail}`,
+    // The container is unsigned: whoever breaks it must not thereby refute what the node signed.
+    outcome: "unmet",
+    summary: `Not met: ${check.detail}`,
     policy: { demanded: text, bought: "", judged: text },
     requirements: [],
     findings: [],
@@ -49,16 +49,23 @@ export function concludeVerdict(input: {
   readonly findings: readonly Finding[];
   readonly checks: readonly Check[];
   readonly searched: Searched;
+  /** Whether the statement is signed by the node it names, for the trusted network. */
+  readonly signed: boolean;
+  /** Whether offer and gateway are known. */
+  readonly whole: boolean;
   readonly disputed: boolean;
   readonly unmet: Verdict["unmet"];
 }): Verdict {
   const { args, findings, checks, searched } = input;
   const judged = tighten(input.demanded, input.bought);
   const judgement = judge(judged, findings, args.allowDevelopment ?? false);
-  const contradiction = checks.find((c) => c.status === "failed" && contradictions.includes(c.id));
+  // An unsigned statement contradicts nobody.
+  const contradiction = input.signed
+    ? checks.find((c) => c.status === "failed" && contradictions.includes(c.id))
+    : undefined;
   const refutation = findings.find((f) => f.status === "refuted" && f.standing === "mathematics");
   const refuted = contradiction?.detail ?? refutation?.reason;
-  const withdrawn = searched.refuted || searched.revoked.length > 0 ? searched.checks[0]?.detail : undefined;
+  const { withdrawn } = searched;
   const outcome: Verdict["outcome"] = refuted
     ? "refuted"
     : withdrawn && judgement.state !== "refuted"
@@ -78,7 +85,10 @@ export function concludeVerdict(input: {
     checks,
     until: outcome === "pending" ? judgement.until : null,
     searchedThrough,
-    final: refuted !== undefined || (outcome === "met" && fresh) || (outcome === "unmet" && pastDeadline),
+    final:
+      refuted !== undefined ||
+      (outcome === "met" && fresh && input.whole && !input.disputed) ||
+      (outcome === "unmet" && pastDeadline),
     development: used.some((f) => f.development),
     disputed: input.disputed,
     unmet: input.unmet,
@@ -93,7 +103,7 @@ function summarise(
   why: string | undefined,
   judgement: ReturnType<typeof judge>,
   args: VerifyArgs,
-  input: { readonly searched: Searched },
+  input: { readonly searched: Searched; readonly statement: Statement },
 ): string {
   const name = describePolicy(judged);
   const missing = judgement.requirements.filter((r) => r.state !== "met");
@@ -103,7 +113,7 @@ function summarise(
     case "met": {
       const development = args.trust.development ? " on development stand-ins" : "";
       const searched = input.searched.searchedThrough === null ? " Refutations not searched." : "";
-      return `Met${development}: ${name}.${searched}`;
+      return `Met${development}: ${name}.${searched}${input.statement.labels.includes("synthetic") ? synthetic : ""}`;
     }
     case "pending":
       return `Pending: ${reason}`;

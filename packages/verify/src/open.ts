@@ -1,22 +1,23 @@
 import {
   type Content,
   CountersignError,
+  type DeliveredAnswer,
   type EndpointPath,
   elementLeaves,
   endpoints,
   type Field,
+  type FieldValue,
   fieldLeaf,
   fieldSalt,
   fields,
-  fromBase64Url,
   fromHex,
   type Opening,
-  type Output,
   outputBytes,
   type ParsedRequest,
   parseRequest,
   type Receipt,
-  readDelivered,
+  readAnswer,
+  readRun,
   toBase64Url,
   toHex,
 } from "@countersign/core";
@@ -46,21 +47,20 @@ export function readRequest(delivered: Delivered): ReadRequest {
   }
 }
 
-/** Reads the supplied answer body in the form of the request's endpoint. */
-export function readAnswer(delivered: Delivered): readonly Output[] | CountersignError | undefined {
-  const { output, request } = delivered;
+/** Reads the supplied answer body in the form of an endpoint; what cannot be read comes back as its error. */
+export function readAnswerOf(
+  delivered: Delivered,
+  endpoint: EndpointPath,
+): DeliveredAnswer | CountersignError | undefined {
+  const { output } = delivered;
   if (!output || !("body" in output)) return undefined;
-  const path = request?.path ?? "/v1/chat/completions";
-  if (!isEndpoint(path)) return undefined;
   try {
-    return readDelivered(path, output.body);
-  } catch (error) {
-    if (!CountersignError.is(error)) throw error;
-    return error;
+    return readAnswer(endpoint, output.body);
+  } catch (cause) {
+    if (CountersignError.is(cause)) return cause;
+    return new CountersignError("STREAM_MALFORMED", { message: "The delivered answer cannot be read.", cause });
   }
 }
-
-const has = (openings: readonly Opening[], path: string) => openings.some((o) => o.path === path);
 
 /**
  * Adds the openings that follow from the holder's secret and the content he has: the request's fields and the answers.
@@ -72,44 +72,42 @@ export function completeReceipt(receipt: Receipt, delivered: Delivered): Receipt
   if (!receipt.holder) return receipt;
   const secret = fromHex(receipt.holder.receiptSecret);
   const openings = [...receipt.openings];
+  const known = new Set(openings.map((o) => o.path));
   const leafOf = (field: Field) => receipt.leaves[fields.indexOf(field)];
+  const add = (path: string, value: Opening["value"]) => {
+    if (known.has(path)) return;
+    known.add(path);
+    openings.push({ path, salt: toHex(fieldSalt(secret, path)), value });
+  };
+  const fits = (field: Field, value: FieldValue) =>
+    toHex(fieldLeaf(field, fieldSalt(secret, field), value)) === leafOf(field);
   const request = readRequest(delivered);
-  const derived: Partial<Record<Field, Content>> = request && "parsed" in request ? request.parsed.contents : {};
+  const contents = request && "parsed" in request ? request.parsed.contents : {};
   for (const field of ["rawRequest", "system", "messages", "tools"] as const) {
-    const content = derived[field];
-    const salt = fieldSalt(secret, field);
+    const content: Content = contents[field];
     if (content === undefined) continue;
     if (content instanceof Uint8Array) {
-      if (has(openings, field) || toHex(fieldLeaf(field, salt, { kind: "bytes", bytes: content })) !== leafOf(field))
-        continue;
-      openings.push({ path: field, salt: toHex(salt), value: { bytes: toBase64Url(content) } });
+      if (fits(field, { kind: "bytes", bytes: content })) add(field, { bytes: toBase64Url(content) });
       continue;
     }
-    const leaves = elementLeaves(field, secret, content);
-    if (toHex(fieldLeaf(field, salt, { kind: "list", leaves })) !== leafOf(field)) continue;
-    if (!has(openings, field)) openings.push({ path: field, salt: toHex(salt), value: { list: leaves.map(toHex) } });
-    content.forEach((bytes, i) => {
-      addElement(openings, secret, `${field}/${i}`, bytes);
-    });
+    const list = content as readonly Uint8Array[];
+    const leaves = elementLeaves(field, secret, list);
+    if (!fits(field, { kind: "list", leaves })) continue;
+    add(field, { list: leaves.map(toHex) });
+    for (const [i, bytes] of list.entries()) add(`${field}/${i}`, { bytes: toBase64Url(bytes) });
   }
-  const answers = readAnswer(delivered);
+  const answer = readAnswerOf(delivered, readRun(receipt.statement).predicate.endpoint);
   const list = openings.find((o) => o.path === "output")?.value;
-  if (Array.isArray(answers) && list && typeof list === "object" && "list" in list) {
-    const outputs = answers as readonly Output[];
-    outputs.forEach((output, i) => {
+  if (answer && !CountersignError.is(answer) && typeof list === "object" && "list" in list) {
+    for (const [i, output] of answer.outputs.entries()) {
       const index = output.kind === "message" || output.kind === "text" ? 2 * i : i;
       const path = `output/${index}`;
       const bytes = outputBytes(output);
       const leaf = fieldLeaf(path, fieldSalt(secret, path), { kind: "bytes", bytes });
-      if (toHex(leaf) === list.list[index]) addElement(openings, secret, path, bytes);
-    });
+      if (toHex(leaf) === list.list[index]) add(path, { bytes: toBase64Url(bytes) });
+    }
   }
   return { ...receipt, openings };
-}
-
-function addElement(openings: Opening[], secret: Uint8Array, path: string, bytes: Uint8Array): void {
-  if (has(openings, path)) return;
-  openings.push({ path, salt: toHex(fieldSalt(secret, path)), value: { bytes: toBase64Url(bytes) } });
 }
 
 /** Fields whose openings travel with every receipt. */
@@ -123,7 +121,12 @@ export const openByDefault: readonly Field[] = ["policy", "offer", "promptVersio
  */
 export function disclose(receipt: Receipt, paths: readonly string[]): Receipt {
   const wanted = new Set<string>(openByDefault);
-  for (const path of paths) {
+  // Whoever sees the request needs the nonce to recompute its digest; with the request open it hides nothing more.
+  const shown =
+    paths.includes("rawRequest") && receipt.openings.some((o) => o.path === "clientNonce")
+      ? [...paths, "clientNonce"]
+      : paths;
+  for (const path of shown) {
     wanted.add(path);
     wanted.add(path.split("/")[0] as string);
     if (!receipt.openings.some((o) => o.path === path)) {
@@ -147,23 +150,19 @@ export function refreshReceipt(mine: Receipt, theirs: Receipt): Receipt {
     throw new CountersignError("STATEMENT_ROOT_MISMATCH", { message: "The other copy is of another receipt." });
   }
   // A union: a copy that lacks an item must not be able to make me forget it.
-  const union = <T>(a: readonly T[], b: readonly T[], id: (t: T) => string) => [
-    ...new Map([...a, ...b].map((t) => [id(t), t])).values(),
-  ];
+  // Mine come first and are never cut: a hostile copy can neither replace nor crowd out what I have.
+  const union = <T>(a: readonly T[], b: readonly T[], most: number) =>
+    [...new Map([...a, ...b].map((t) => [JSON.stringify(t), t])).values()].slice(0, Math.max(most, a.length));
   return {
     ...mine,
+    offer: mine.offer ?? theirs.offer,
     delivery: mine.delivery ?? theirs.delivery,
-    keys: union(mine.keys, theirs.keys, JSON.stringify),
-    evidence: union(mine.evidence, theirs.evidence, (e) => e.envelope.payload),
-    inclusion: union(mine.inclusion, theirs.inclusion, (i) => i.entry),
-    snapshots: theirs.snapshots.length > 0 ? theirs.snapshots : mine.snapshots,
-    anchors: union(mine.anchors, theirs.anchors, JSON.stringify),
+    keys: union(mine.keys, theirs.keys, 16),
+    evidence: union(mine.evidence, theirs.evidence, 64),
+    // Newer proofs and snapshots first, where there is room: every one of them is tried.
+    inclusion: union(theirs.inclusion.slice(0, 32), mine.inclusion, 65).slice(0, 65),
+    snapshots: union(theirs.snapshots.slice(0, 8), mine.snapshots, 16).slice(0, 16),
+    anchors: union(mine.anchors, theirs.anchors, 16),
     head: mine.head ?? theirs.head,
   };
 }
-
-/** Bytes of an opening's plain value. */
-export const openedBytes = (opening: Opening | undefined): Uint8Array | undefined =>
-  opening && typeof opening.value === "object" && "bytes" in opening.value
-    ? fromBase64Url(opening.value.bytes)
-    : undefined;

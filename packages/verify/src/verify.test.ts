@@ -69,13 +69,13 @@ describe("an honest receipt", () => {
     expect(verdict.outcome).toBe("unmet");
   });
 
-  test("checks a plain text answer too", () => {
-    expect(judgeIt(honest.receipt, { delivered: { ...honest.delivered, output: { text: "Paris" } } }).outcome).toBe(
-      "met",
-    );
-    expect(judgeIt(honest.receipt, { delivered: { ...honest.delivered, output: { text: "Lyon" } } }).outcome).toBe(
-      "refuted",
-    );
+  test("checks a plain text answer too; without its opening a wrong one is not proven, with it refuted", () => {
+    const text = (words: string) => ({ delivered: { ...honest.delivered, output: { text: words } } });
+    expect(judgeIt(honest.receipt, text("Paris")).outcome).toBe("met");
+    expect(judgeIt(honest.receipt, text("Lyon")).outcome).toBe("unmet");
+    const full = completeReceipt(honest.receipt, honest.delivered);
+    expect(judgeIt(full, text("Paris")).outcome).toBe("met");
+    expect(judgeIt(full, text("Lyon")).outcome).toBe("refuted");
   });
 });
 

@@ -1,28 +1,25 @@
 import {
   type Check,
   CountersignError,
-  type Delivery,
+  type Envelope,
+  type Evidence,
   type EvidenceContext,
   type Finding,
   fromBase64,
   type Hex,
   isSignedBy,
-  type Offer,
   type Opened,
-  offerDigest,
-  offerLeafShape,
+  openedBytes,
   openFields,
   type ParsedRequest,
   type Policy,
-  parseCanonical,
   parsePolicy,
   parseReceipt,
-  parseRequest,
   portableSuite,
+  presets,
   type Receipt,
-  readDelivery,
+  readDemand,
   readEvidence,
-  readOffer,
   readRun,
   type Statement,
   type Suite,
@@ -30,14 +27,15 @@ import {
   type Trust,
   tighten,
   type Verdict,
+  ways,
 } from "@countersign/core";
-import { standingOfKey } from "@countersign/evidence-signature";
-import { checkClearCopies, checkOffer, checkRoot } from "./check-commitment.ts";
+import { checkClearCopies, checkRoot } from "./check-commitment.ts";
+import { checkGateway, readAccepted } from "./check-gateway.ts";
 import { checkLog } from "./check-log.ts";
 import { checkPayment } from "./check-payment.ts";
 import { checkSampling } from "./check-sampling.ts";
 import { checkSnapshots } from "./check-snapshot.ts";
-import { compareOutput, comparePrompt, compareRequest } from "./compare.ts";
+import { compareOutput, comparePrompt, compareRequest, soundSecret } from "./compare.ts";
 import { concludeVerdict, rejectReceipt } from "./conclude.ts";
 import type { Delivered } from "./delivered.ts";
 import { notRun, ran } from "./findings.ts";
@@ -72,43 +70,38 @@ export type VerifyArgs = {
  * if (verdict.outcome !== "met") throw new Error(verdict.summary);
  */
 export function verify(args: VerifyArgs): Verdict {
-  const suite = args.suite ?? portableSuite;
   const wanted = typeof args.policy === "string" ? parsePolicy(args.policy) : args.policy;
-  let receipt: Receipt;
-  let run: ReturnType<typeof readRun>;
-  let opened: Opened;
-  let bought: Policy;
-  let demanded: Policy;
+  if (wanted) ways(wanted);
   try {
-    receipt = parseReceipt(args.receipt);
-    run = readRun(receipt.statement);
-    const root = checkRoot(receipt, run.subject);
-    if (root.status === "failed") return rejectReceipt(args, wanted, root);
-    opened = openFields(receipt);
-    bought = parsePolicy(run.predicate.policy.bought);
-    demanded = parsePolicy(run.predicate.policy.demanded);
+    return judgeReceipt(args, wanted);
   } catch (error) {
-    if (!CountersignError.is(error)) throw error;
+    // Whatever a hostile document provokes here is a check that did not run, never a pass and never a crash.
+    const known = CountersignError.is(error) ? error : undefined;
+    const detail = known?.detail.message ?? "A check failed in a way that it does not know.";
     return rejectReceipt(
       args,
       wanted,
-      ran(
-        "receipt.form",
-        "The receipt can be read and does not contradict itself",
-        false,
-        error.detail.message,
-        error.code,
-      ),
+      ran("receipt.form", formTitle, false, detail, known?.code ?? "CHECK_FAILED_TO_RUN"),
     );
   }
-  const statement = run.predicate;
-  const receiptRoot = run.subject;
-  const delivered = { ...args.delivered, clientNonce: args.delivered?.clientNonce ?? receipt.holder?.clientNonce };
+}
+
+const formTitle = "The receipt can be read";
+
+function judgeReceipt(args: VerifyArgs, wanted: Policy | undefined): Verdict {
+  const suite = args.suite ?? portableSuite;
+  const receipt = parseReceipt(args.receipt);
+  const { predicate: statement, subject: receiptRoot } = readRun(receipt.statement);
+  const root = checkRoot(receipt, receiptRoot);
+  if (root.status === "failed") return rejectReceipt(args, wanted, root);
+  const opened = openFields(receipt);
+  const delivered = args.delivered ?? {};
+  const secret = soundSecret(receipt, statement, opened);
 
   // 1. Mathematics: content in hand against the commitment.
   const request = readSupplied(delivered, opened, statement);
   const parsed = request && "parsed" in request ? request.parsed : undefined;
-  const sides = { receipt, statement, opened, delivered, request };
+  const sides = { receipt, statement, opened, delivered, request, secret };
   const requestComparison = compareRequest(sides);
   const content = {
     request: requestComparison,
@@ -116,11 +109,24 @@ export function verify(args: VerifyArgs): Verdict {
     output: compareOutput(sides),
   };
 
-  // 2. The log, which also says when.
-  const logged = checkLog({ receipt, statement, subject: receiptRoot, trust: args.trust, at: args.at, suite });
+  // 2. What was offered and bought, and the log, which also says when.
+  const signed = isSignedBy(receipt.statement, statement.issuer, suite) && statement.network === args.trust.network;
+  const offer = readAccepted(receipt, opened, suite);
+  const accepted = CountersignError.is(offer) ? undefined : offer;
+  const logged = checkLog({
+    receipt,
+    statement,
+    subject: receiptRoot,
+    opened,
+    offer: accepted,
+    signed,
+    trust: args.trust,
+    at: args.at,
+    suite,
+  });
 
   // 3. Each kind of evidence on its own.
-  const items = readItems(receipt, receiptRoot, suite);
+  const items = readItems(receipt, receiptRoot, statement.network, suite);
   const base: Omit<EvidenceContext, "items"> = {
     receiptRoot,
     statement,
@@ -138,16 +144,35 @@ export function verify(args: VerifyArgs): Verdict {
   );
   const word = reports.flatMap((r) => r.findings).some((f) => f.claim === "issuer" && f.status === "proven");
 
-  // 4. What was offered, bought, delivered and paid.
-  const gateway = readGateway(receipt, receiptRoot, statement, opened, args, logged.loggedAt, suite);
+  // 4. The gateway's side, and the payment.
+  const gateway = checkGateway({
+    receipt,
+    receiptRoot,
+    statement,
+    opened,
+    offer,
+    trust: args.trust,
+    at: args.at,
+    loggedAt: logged.loggedAt,
+    suite,
+  });
   const development = args.trust.development || statement.labels.includes("development");
-  const payment = checkPayment({ statement, opened, offer: gateway.offer, delivery: gateway.delivery, development });
+  const payment = checkPayment({
+    statement,
+    opened,
+    offer: accepted,
+    delivery: gateway.delivery,
+    word,
+    gatewayKnown: gateway.offerKnown,
+    token: args.trust.contracts.token,
+    development,
+  });
   const sampling = checkSampling({
     statement,
     opened,
     delivered,
     word,
-    requestIsSame: content.request.status === "same",
+    request: content.request.status === "same" ? parsed : undefined,
     development,
   });
 
@@ -164,7 +189,16 @@ export function verify(args: VerifyArgs): Verdict {
   });
 
   const checks: Check[] = [
-    checkRoot(receipt, receiptRoot),
+    root,
+    ...opened.faults.map(({ path, why }) =>
+      ran(
+        "opening",
+        "An attached opening fits its leaf",
+        false,
+        `${path.slice(0, 40)}: ${why} It counts as absent.`,
+        "STATEMENT_ROOT_MISMATCH",
+      ),
+    ),
     ...contentChecks(content),
     ...checkClearCopies(statement, opened),
     ...reports.flatMap((r) => r.checks),
@@ -179,36 +213,52 @@ export function verify(args: VerifyArgs): Verdict {
     ...reports.flatMap((r) => r.findings),
     payment.finding,
     sampling.finding,
-    logged.finding,
+    // The log holds whatever is sent to it: that a stranger's statement is logged proves nothing for anybody.
+    word ? logged.finding : { ...logged.finding, status: "unproven" as const },
   ];
+  const stated = parsePolicy(statement.policy.demanded);
+  const bought = parsePolicy(statement.policy.bought);
   return concludeVerdict({
     args,
     statement,
     receiptRoot,
-    demanded: wanted ?? demanded,
+    signed,
+    demanded: tighten(wanted ?? stated, ...(parsed ? demandedBy(parsed) : [])),
     // The offer is the gateway's own word for what was paid for: a receipt that names less is judged by the offer.
-    bought: gateway.offer ? tighten(bought, parsePolicy(gateway.offer.guarantee)) : bought,
+    bought: accepted ? tighten(bought, parsePolicy(accepted.guarantee)) : bought,
     findings,
     checks,
     searched,
-    disputed: items.good.some(
-      (i) => i.evidence.says === "refutes" && args.trust.auditors.keys.some((k) => k.key === i.evidence.issuer),
-    ),
-    unmet: gateway.offer?.unmet ?? null,
+    // Without the offer, what was bought and which gateway answers for it is only the node's word.
+    whole: accepted !== undefined && gateway.key !== undefined,
+    disputed:
+      searched.disputed ||
+      items.good.some(
+        (i) =>
+          i.evidence.kind === "reexecution" &&
+          i.evidence.says === "refutes" &&
+          args.trust.auditors.keys.some((k) => k.key === i.evidence.issuer),
+      ),
+    unmet: accepted?.unmet ?? null,
   });
+}
+
+/** What the request itself demands: a gateway must not write down less than the body in hand asks for. */
+function demandedBy({ value, suffix }: ParsedRequest): Policy[] {
+  if (value.verification === undefined && suffix === undefined) return [];
+  try {
+    const demand = readDemand({ body: value.verification, suffix }, presets.signature, 0);
+    return demand.source === "request" ? [demand.policy] : [];
+  } catch (error) {
+    if (CountersignError.is(error)) return [];
+    throw error;
+  }
 }
 
 function readSupplied(delivered: Delivered, opened: Opened, statement: Statement): ReadRequest {
   if (delivered.request) return readRequest(delivered);
-  const raw = opened.fields.get("rawRequest");
-  if (raw?.kind !== "bytes") return undefined;
-  try {
-    const parsed: ParsedRequest = parseRequest(statement.endpoint, raw.bytes);
-    return { parsed };
-  } catch (error) {
-    if (!CountersignError.is(error)) throw error;
-    return { error };
-  }
+  const raw = openedBytes(opened, "rawRequest");
+  return raw && readRequest({ request: { method: "POST", path: statement.endpoint, body: raw } });
 }
 
 const contentTitles = {
@@ -228,120 +278,31 @@ function contentChecks(content: EvidenceContext["content"]): Check[] {
 }
 
 /** Evidence items that are well-formed, about this root and signed by whom they name. What fails is listed and counts as absent. */
-function readItems(receipt: Receipt, receiptRoot: Hex, suite: Suite) {
-  const good: {
-    envelope: Receipt["statement"];
-    evidence: ReturnType<typeof readEvidence>["predicate"];
-    blob: Uint8Array | null;
-  }[] = [];
+function readItems(receipt: Receipt, receiptRoot: Hex, network: string, suite: Suite) {
+  const good: { envelope: Envelope; evidence: Evidence; blob: Uint8Array | null }[] = [];
   const checks: Check[] = [];
-  receipt.evidence.forEach(({ envelope, blob }, i) => {
+  const title = "An attached item of evidence is about this receipt and signed by its issuer";
+  for (const [i, { envelope, blob }] of receipt.evidence.entries()) {
     const id = `evidence.${i}`;
-    const title = "An attached item of evidence is about this receipt and signed by its issuer";
     try {
       const { subject, predicate } = readEvidence(envelope);
       const bytes = blob === null ? null : fromBase64(blob);
       const fits =
         predicate.blob === null ? bytes === null : bytes !== null && sha256Hex(bytes) === predicate.blob.digest;
-      const holds = subject === receiptRoot && isSignedBy(envelope, predicate.issuer, suite) && fits;
-      checks.push(
-        ran(
-          id,
-          title,
-          holds,
-          holds
-            ? `${predicate.kind}, ${predicate.format}.`
-            : "It is about another receipt, altered or not signed; it counts as absent.",
-          "EVIDENCE_MISSING",
-        ),
-      );
+      const holds =
+        subject === receiptRoot &&
+        predicate.network === network &&
+        isSignedBy(envelope, predicate.issuer, suite) &&
+        fits;
+      const detail = holds
+        ? `${predicate.kind}, ${predicate.format}.`
+        : "It is about another receipt, altered or not signed; it counts as absent.";
+      checks.push(ran(id, title, holds, detail, "EVIDENCE_MISSING"));
       if (holds) good.push({ envelope, evidence: predicate, blob: bytes });
     } catch (error) {
-      const known = CountersignError.is(error) || error instanceof RangeError;
-      if (!known) throw error;
+      if (!CountersignError.is(error) && !(error instanceof RangeError)) throw error;
       checks.push(ran(id, title, false, `It cannot be read: ${error.message.split("\n")[0]}`, "EVIDENCE_MISSING"));
     }
-  });
+  }
   return { good, checks };
-}
-
-/** The gateway's side: the offer it signed and its countersignature over this root. */
-function readGateway(
-  receipt: Receipt,
-  receiptRoot: Hex,
-  statement: Statement,
-  opened: Opened,
-  args: VerifyArgs,
-  loggedAt: number | null,
-  suite: Suite,
-) {
-  let offer: Offer | undefined;
-  let fault: CountersignError | undefined;
-  try {
-    offer = receipt.offer ? readOffer(receipt.offer, suite) : undefined;
-    // Only the offer that the node committed to is the one that was accepted; any other counts as absent.
-    if (offer && committedOffer(opened) !== offerDigest(offer)) {
-      throw new CountersignError("OFFER_UNKNOWN", {
-        message: "The attached offer is not the one that the receipt commits to.",
-      });
-    }
-  } catch (error) {
-    if (!CountersignError.is(error)) throw error;
-    fault = error;
-  }
-  const title = "The gateway countersigned this root as delivered";
-  const id = "delivery.countersigned";
-  let delivery: Delivery | undefined;
-  let check: Check;
-  const known = (key: Hex, time: number) =>
-    standingOfKey({
-      key,
-      role: "gateway",
-      times: [time, loggedAt ?? args.at],
-      keys: receipt.keys,
-      trust: args.trust,
-      suite,
-    });
-  if (!receipt.delivery) check = notRun(id, title, "No countersignature is attached.");
-  else {
-    try {
-      const read = readDelivery(receipt.delivery);
-      const { predicate } = read;
-      const faults = [
-        read.subject !== receiptRoot && "It is about another receipt.",
-        !isSignedBy(receipt.delivery, predicate.gateway, suite) && "Its signature does not check.",
-        predicate.network !== statement.network && "It is of another network.",
-        (predicate.requestTag !== statement.requestTag || predicate.requestDigest !== statement.requestDigest) &&
-          "It is about another request.",
-        offer && offer.gateway !== predicate.gateway && "Another gateway made the offer.",
-        offer && !fault && offerDigest(offer) !== predicate.offerDigest && "It is about another offer.",
-      ].filter((f) => typeof f === "string");
-      const standing = known(predicate.gateway, predicate.deliveredAt);
-      if (standing.status === "unknown") faults.push(standing.reason);
-      check = ran(
-        id,
-        title,
-        faults.length === 0,
-        faults[0] ?? `By ${standing.status === "known" ? standing.operator : ""}.`,
-        standing.status === "unknown" ? "TRUST_MISSING" : "DOMAIN_MISMATCH",
-      );
-      if (faults.length === 0) delivery = predicate;
-    } catch (error) {
-      if (!CountersignError.is(error)) throw error;
-      check = ran(id, title, false, error.detail.message, error.code);
-    }
-  }
-  const offerKnown = offer ? known(offer.gateway, offer.madeAt).status === "known" : false;
-  return {
-    offer: fault ? undefined : offer,
-    delivery,
-    key: delivery?.gateway ?? (fault ? undefined : offer?.gateway),
-    checks: [...checkOffer(statement, fault ?? offer, offerKnown), check],
-  };
-}
-
-function committedOffer(opened: Opened): Hex | undefined {
-  const leaf = opened.fields.get("offer");
-  if (leaf?.kind !== "bytes") return undefined;
-  return offerLeafShape.safeParse(parseCanonical(leaf.bytes)).data?.offer;
 }

@@ -29,7 +29,7 @@ export function showChecked(title: string, rows: readonly Checked[]): string {
 }
 
 /** Folder of the built page, in the source tree. */
-export const pageFolder = (): string => join(import.meta.dirname, "..", "..", "..", "explorer", "dist", "site");
+export const pageFolder = (): string => join(import.meta.dirname, "..", "..", "..", "explorer", "dist");
 
 /** Starts the network with a line of progress on standard error. */
 export async function startWithProgress(options: {

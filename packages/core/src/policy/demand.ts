@@ -72,7 +72,14 @@ function fromHeader(text: string): Part {
   const [policy = "", ...options] = text.split(";").map((t) => t.trim());
   const object: Record<string, unknown> = policy === "" ? {} : { require: policy };
   for (const option of options) {
-    const [key = "", value = ""] = option.split("=").map((t) => t.trim());
+    const [, key = "", value = ""] = /^\s*(release|deadline|require)\s*=\s*([^=]*?)\s*$/.exec(option) ?? [];
+    if (key === "") {
+      throw new CountersignError("POLICY_FIELD_UNKNOWN", {
+        message: `X-Verification has an option that is not known: ${JSON.stringify(option.slice(0, 80))}.`,
+        remedy: "Its options are release=met|signed|live and deadline=<unix seconds>.",
+        param: "X-Verification",
+      });
+    }
     if (Object.hasOwn(object, key)) {
       throw new CountersignError("POLICY_MALFORMED", {
         message: `X-Verification says ${key} twice.`,

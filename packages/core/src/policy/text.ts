@@ -5,6 +5,9 @@ import { groundAliases, levels, type Preset, presets, soleGround } from "./prese
 
 const maxText = 2048;
 const maxRequirements = 64;
+const maxDepth = 16;
+// A conjunction of several sources may hold each source's requirements, presets expanded.
+const maxPrinted = 512;
 const word = /[a-z][a-zA-Z0-9-]*/y;
 const factValue = /[A-Za-z0-9][A-Za-z0-9._-]{0,127}/y;
 const space = /[ \t]*/y;
@@ -40,7 +43,7 @@ class Reader {
   }
 
   any(depth: number): Policy {
-    if (depth > 16) malformed("nesting deeper than 16", this.at);
+    if (depth > maxDepth) malformed(`nesting deeper than ${maxDepth}`, this.at);
     const parts = [this.all(depth)];
     while (this.accept("|")) parts.push(this.all(depth));
     return parts.length === 1 ? (parts[0] as Policy) : { any: parts };
@@ -68,7 +71,7 @@ class Reader {
     if (++this.count > maxRequirements) malformed(`more than ${maxRequirements} requirements`, start);
     if (!this.accept(":")) {
       if (Object.hasOwn(presets, name)) return presets[name as Preset];
-      const ground = soleGround[name as Claim];
+      const ground = Object.hasOwn(soleGround, name) ? soleGround[name as Claim] : undefined;
       if (ground) return { claim: name as Claim, ground, facts: this.facts() };
       if ((claims as readonly string[]).includes(name))
         malformed(`${name} needs a ground, as in ${name}:signature`, start);
@@ -84,7 +87,9 @@ class Reader {
     const at = this.at;
     const ground = this.match(word) ?? malformed("expected a ground", at);
     if (!(claims as readonly string[]).includes(name)) malformed(`"${name}" is not a claim`, start);
-    const known = groundAliases[ground] ?? (grounds as readonly string[]).find((g) => g === ground);
+    const known =
+      (Object.hasOwn(groundAliases, ground) ? groundAliases[ground] : undefined) ??
+      (grounds as readonly string[]).find((g) => g === ground);
     if (!known) malformed(`"${ground}" is not a ground; the grounds are ${grounds.join(", ")}`, at);
     return { claim: name as Claim, ground: known as Ground, facts: this.facts() };
   }
@@ -135,36 +140,54 @@ function printRequirement({ claim, ground, facts }: Requirement): string {
   return `${claim}:${ground}${list.length > 0 ? `(${list.join(",")})` : ""}`;
 }
 
-/** The one text of a policy in normal form: flat, sorted, without repetition. */
-export function printPolicy(policy: Policy): string {
-  const print = (p: Policy): string => {
-    if (isAll(p)) return p.all.map((q) => (isAny(q) ? `(${print(q)})` : print(q))).join(" & ");
-    if (isAny(p)) return p.any.map((q) => (isAll(q) ? `(${print(q)})` : print(q))).join(" | ");
-    return printRequirement(p);
-  };
-  return print(normalise(policy));
-}
+type Normal = { readonly policy: Policy; readonly text: string };
 
-/** Flattens, sorts and dedupes; two policies that say the same with the same words print the same. */
-export function normalise(policy: Policy): Policy {
-  if (!isAll(policy) && !isAny(policy)) return policy;
-  const isSame = isAll(policy) ? isAll : isAny;
+const tooLarge = (message: string): never => {
+  throw new CountersignError("POLICY_MALFORMED", { message, param: "verification" });
+};
+
+/** Policy and text in one pass from the leaves up: twice the depth must not be four times the work. */
+function reduce(policy: Policy, depth: number, budget: { left: number }): Normal {
+  if (depth > maxDepth) return tooLarge(`The policy nests deeper than ${maxDepth}.`);
+  if (!isAll(policy) && !isAny(policy)) {
+    if (--budget.left < 0) return tooLarge(`The policy has more than ${maxPrinted} requirements.`);
+    return { policy, text: printRequirement(policy) };
+  }
+  const all = isAll(policy);
   const parts = new Map<string, Policy>();
-  for (const part of (isAll(policy) ? policy.all : policy.any).map(normalise)) {
-    const inner = isSame(part) ? (isAll(part) ? part.all : isAny(part) ? part.any : [part]) : [part];
-    for (const p of inner) parts.set(printPolicy(p), p);
+  for (const part of all ? policy.all : policy.any) {
+    const inner = reduce(part, depth + 1, budget);
+    const same = all ? isAll(inner.policy) : isAny(inner.policy);
+    if (!same) parts.set(inner.text, inner.policy);
+    else {
+      const list = isAll(inner.policy) ? inner.policy.all : isAny(inner.policy) ? inner.policy.any : [];
+      for (const p of list) parts.set(textOf(p), p);
+    }
   }
   // An empty list would be met by everything (all) or nothing (any): neither can be written by accident.
-  if (parts.size === 0) {
-    throw new CountersignError("POLICY_MALFORMED", {
-      message: "A policy demands at least one claim.",
-      param: "verification",
-    });
-  }
-  const sorted = [...parts.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, p]) => p);
-  if (sorted.length === 1) return sorted[0] as Policy;
-  return isAll(policy) ? { all: sorted } : { any: sorted };
+  if (parts.size === 0) return tooLarge("A policy demands at least one claim.");
+  const sorted = [...parts].sort(([a], [b]) => (a < b ? -1 : 1));
+  const [only] = sorted;
+  if (sorted.length === 1 && only) return { policy: only[1], text: only[0] };
+  const policies = sorted.map(([, p]) => p);
+  const normal: Policy = all ? { all: policies } : { any: policies };
+  return { policy: normal, text: textOf(normal) };
 }
+
+/** Text of a policy that is in normal form already. */
+function textOf(policy: Policy): string {
+  if (isAll(policy)) return policy.all.map((p) => (isAny(p) ? `(${textOf(p)})` : textOf(p))).join(" & ");
+  if (isAny(policy)) return policy.any.map((p) => (isAll(p) ? `(${textOf(p)})` : textOf(p))).join(" | ");
+  return printRequirement(policy);
+}
+
+const normalForm = (policy: Policy): Normal => reduce(policy, 0, { left: maxPrinted });
+
+/** The one text of a policy in normal form: flat, sorted, without repetition. */
+export const printPolicy = (policy: Policy): string => normalForm(policy).text;
+
+/** Flattens, sorts and dedupes; two policies that say the same with the same words print the same. @throws POLICY_MALFORMED */
+export const normalise = (policy: Policy): Policy => normalForm(policy).policy;
 
 /** The shortest name people know a policy by: a preset's, presets joined, or its text. */
 export function describePolicy(policy: Policy): string {

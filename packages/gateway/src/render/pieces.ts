@@ -24,7 +24,7 @@ export function followPieces(): Pieces {
     },
     rest(choice, whole) {
       const sent = (written.get(choice) ?? []).join("");
-      if (whole !== null && whole.startsWith(sent)) {
+      if (whole?.startsWith(sent)) {
         if (whole === sent && sent !== "") return undefined;
         return whole.slice(sent.length);
       }

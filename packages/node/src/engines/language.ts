@@ -43,8 +43,6 @@ export type LanguageEvent =
       /** What the template made of the messages, or the text as it is. */
       readonly rendered: string;
       readonly tokens: readonly number[];
-      /** Changes that the engine made on the way (R6). */
-      readonly rewrites: readonly string[];
       readonly maxTokens: number;
     }
   | {

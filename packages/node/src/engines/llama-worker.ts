@@ -14,7 +14,7 @@ import {
   type Token,
 } from "node-llama-cpp";
 import type { LanguageCall, LanguageEvent, LanguageInfo } from "./language.ts";
-import { ChatTemplate, type Rendered } from "./prompt.ts";
+import { ChatTemplate } from "./prompt.ts";
 import { chooseToken, isGreedy, isPlainGreedy, logprobText } from "./sample.ts";
 import { TextStream } from "./text-stream.ts";
 import { serveWorker } from "./worker-side.ts";
@@ -81,6 +81,11 @@ async function load(options: LlamaLoad): Promise<LanguageInfo> {
       threads: String(threads),
       batch: String(context.batchSize),
       flashAttention: String(context.flashAttention),
+      // Of the model, never of the request: the profile is open to everybody (A5).
+      ...(loaded.template && {
+        templateSystem: String(loaded.template.injectsSystem),
+        templateTools: String(loaded.template.takesTools),
+      }),
     },
     context: loaded.limit,
   };
@@ -110,11 +115,11 @@ function nativeLibraries(): { readonly digest: Hex; readonly device: string } {
 async function run(call: LanguageCall, emit: (event: LanguageEvent) => void, signal: AbortSignal): Promise<void> {
   if (!loaded) throw new Error("run before load");
   refuseForeignBias(loaded.model, call.sampling.bias);
-  const { input, tokens } = readInput(loaded, call);
+  const { rendered, tokens } = readInput(loaded, call);
   const room = loaded.limit - tokens.length;
   const wanted = call.maxTokens ?? Math.min(call.mostOutput, Math.max(room, 1));
   if (wanted > room) throw tooLong(tokens.length, call.maxTokens, loaded.limit);
-  emit({ type: "input", rendered: input.text, tokens, rewrites: input.rewrites, maxTokens: wanted });
+  emit({ type: "input", rendered, tokens, maxTokens: wanted });
   for (const [choice, seed] of call.seeds.entries()) {
     if (signal.aborted) return;
     await generate(loaded, call, tokens, wanted, choice, seed, emit, signal);
@@ -146,22 +151,24 @@ const tooLong = (prompt: number, asked: number | null, limit: number) =>
 function readInput(
   { model, template }: Loaded,
   { input }: LanguageCall,
-): { input: Rendered; tokens: readonly Token[] } {
+): { readonly rendered: string; readonly tokens: readonly Token[] } {
   if (input.kind === "tokens") {
-    if (input.tokens.some((t) => t >= vocabulary(model)))
+    if (input.tokens.some((t) => t >= vocabulary(model))) {
       throw new CountersignError("REQUEST_FIELD_INVALID", {
         message: "A token id is not in the model's vocabulary.",
         param: "prompt",
       });
-    return { input: { text: "", rewrites: [] }, tokens: input.tokens as readonly Token[] };
+    }
+    return { rendered: "", tokens: input.tokens as readonly Token[] };
   }
-  if (input.kind === "text") return { input: { text: input.text, rewrites: [] }, tokens: tokenise(model, input.text) };
-  if (!template)
+  if (input.kind === "text") return { rendered: input.text, tokens: tokenise(model, input.text) };
+  if (!template) {
     throw new CountersignError("MODEL_TASK_MISMATCH", {
       message: "This model has no chat template; ask it for a completion.",
     });
+  }
   const rendered = template.render(input.messages, input.tools);
-  return { input: rendered, tokens: tokenise(model, rendered.text) };
+  return { rendered, tokens: tokenise(model, rendered) };
 }
 
 function tokenise(model: LlamaModel, text: string): readonly Token[] {

@@ -12,23 +12,21 @@ const user = { role: "user", content: "hi" };
 const tool = { type: "function", function: { name: "f", parameters: { type: "object", properties: {} } } };
 
 describe("a chat template", () => {
-  it("renders messages and rewrites nothing", () => {
-    expect(make(plain).render([user], null)).toEqual({
-      text: "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n",
-      rewrites: [],
-    });
+  it("renders messages", () => {
+    expect(make(plain).render([user], null)).toBe("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
   });
 
-  it("names the system message that the template puts in by itself, and only then", () => {
-    expect(make(withDefault).render([user], null).rewrites).toEqual(["template.system"]);
-    expect(make(withDefault).render([{ role: "system", content: "s" }, user], null).rewrites).toEqual([]);
-    expect(make(plain).render([user], null).rewrites).toEqual([]);
+  it("is found out when it puts in a system message of its own", () => {
+    expect(make(withDefault).injectsSystem).toBe(true);
+    expect(make(plain).injectsSystem).toBe(false);
+    expect(make(withDefault).render([user], null)).toContain("Be nice");
+    expect(make(withDefault).render([{ role: "system", content: "s" }, user], null)).not.toContain("Be nice");
   });
 
-  it("names a developer message that becomes a system message", () => {
-    const { text, rewrites } = make(plain).render([{ role: "developer", content: "d" }, user], null);
-    expect(text).toContain("<|im_start|>system\nd<|im_end|>");
-    expect(rewrites).toEqual(["role.developer"]);
+  it("takes a developer message for a system message", () => {
+    expect(make(plain).render([{ role: "developer", content: "d" }, user], null)).toContain(
+      "<|im_start|>system\nd<|im_end|>",
+    );
   });
 
   it("refuses a control token inside a message, wherever it stands", () => {
@@ -46,14 +44,21 @@ describe("a chat template", () => {
     }
   });
 
-  it("gives tools to a template that takes them, and writes them out for one that does not", () => {
-    expect(make(withTools).render([user], [tool])).toMatchObject({
-      rewrites: [],
-      text: expect.stringContaining("TOOLS ["),
-    });
-    const spelled = make(plain).render([user], [tool]);
-    expect(spelled.rewrites).toEqual(["tools.system"]);
-    expect(spelled.text).toContain('{"name":"f"');
+  it("gives tools to a template that takes them, and spells them out for one that does not", () => {
+    expect(make(withTools).render([user], [tool])).toContain("TOOLS [");
+    expect(make(plain).takesTools).toBe(false);
+    expect(make(plain).render([user], [tool])).toContain('{"name":"f"');
+    const past = [
+      user,
+      {
+        role: "assistant",
+        content: "",
+        tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: "{}" } }],
+      },
+      { role: "tool", tool_call_id: "1", content: "42" },
+    ];
+    expect(make(plain).render(past, [tool])).toContain('<tool_call>\n{"name":"f","arguments":{}}\n</tool_call>');
+    expect(make(plain).render(past, [tool])).toContain("<tool_response>\n42\n</tool_response>");
   });
 
   it("blames the messages when the template refuses them", () => {

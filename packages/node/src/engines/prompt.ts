@@ -10,41 +10,37 @@ export type TemplateFacts = {
   readonly controls: readonly string[];
 };
 
-/** Messages as rendered, and every change on the way by name (R6). */
-export type Rendered = { readonly text: string; readonly rewrites: readonly string[] };
-
-/** A chat template with what it does on its own account found out. */
+/**
+ * A model's chat template: what its messages come to as text.
+ *
+ * The template is in the model's file, so the manifest's digest covers it, and what it writes on its own account (a
+ * default system message, say) follows from request and model like all the rest: no rewrite, and a replay renders it
+ * again (docs/decisions/rendering.md).
+ */
 export class ChatTemplate {
   readonly #template: Template;
   readonly #facts: TemplateFacts;
-  readonly #injectsSystem: boolean;
-  /** Whether the template writes tools into the prompt itself. */
+  /** Whether the template writes tools into the prompt itself; else they are spelled out in the system message. */
   readonly takesTools: boolean;
+  /** Whether the template puts in a system message of its own where the request has none. */
+  readonly injectsSystem: boolean;
 
   constructor(facts: TemplateFacts) {
     this.#facts = facts;
     this.#template = new Template(facts.source);
     this.takesTools = /\btools\b/.test(facts.source);
-    this.#injectsSystem = this.#probeSystem();
+    this.injectsSystem = this.#probeSystem();
   }
 
   /** @throws PARAMETER_NOT_SUPPORTED, REQUEST_FIELD_INVALID */
-  render(messages: readonly JsonObject[], tools: readonly JsonObject[] | null): Rendered {
+  render(messages: readonly JsonObject[], tools: readonly JsonObject[] | null): string {
     this.#refuseControls(messages, "messages");
     if (tools) this.#refuseControls(tools, "tools");
-    const rewrites: string[] = [];
-    let list = messages.map((m) => {
-      if (m.role !== "developer") return m;
-      rewrites.push("role.developer");
-      return { ...m, role: "system" };
-    });
+    // A developer's message is a system message by another name, also to whoever recomputes the commitment.
+    const list = messages.map((m) => (m.role === "developer" ? { ...m, role: "system" } : m));
     const usesTools = tools !== null || list.some((m) => m.role === "tool" || m.tool_calls !== undefined);
-    if (usesTools && !this.takesTools) {
-      list = spellTools(list, tools ?? []);
-      rewrites.push("tools.system");
-    }
-    if (this.#injectsSystem && list[0]?.role !== "system") rewrites.push("template.system");
-    return { text: this.#apply(list, this.takesTools ? tools : null), rewrites: [...new Set(rewrites)] };
+    if (usesTools && !this.takesTools) return this.#apply(spellTools(list, tools ?? []), null);
+    return this.#apply(list, tools);
   }
 
   #apply(messages: readonly JsonObject[], tools: readonly JsonObject[] | null): string {
@@ -121,7 +117,7 @@ function parsedOr(text: unknown): never {
   }
 }
 
-/** For templates without tools: definitions as a system message, calls and results as text (rewrite `tools.system`). */
+/** For templates without tools, always in these words: definitions as a system message, calls and results as text. */
 function spellTools(messages: readonly JsonObject[], tools: readonly JsonObject[]): JsonObject[] {
   const spelled = messages.map((m): JsonObject => {
     if (m.role === "tool") return { role: "user", content: `<tool_response>\n${String(m.content)}\n</tool_response>` };

@@ -107,7 +107,7 @@ export const stops = (stop: string | readonly string[] | undefined): readonly st
   stop === undefined ? [] : typeof stop === "string" ? [stop] : stop;
 
 /** The grammar that a response format asks for. @throws PARAMETER_NOT_SUPPORTED for a schema it can't hold to */
-export function readFormat(format: z.infer<typeof formatShape> | undefined, param: string): LanguageCall["grammar"] {
+function readFormat(format: z.infer<typeof formatShape> | undefined, param: string): LanguageCall["grammar"] {
   if (format === undefined || format.type === "text") return null;
   if (format.type === "json_object") return { schema: null };
   return { schema: grammarSchema(format.json_schema.schema as Json, `${param}.schema`) };

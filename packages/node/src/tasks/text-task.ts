@@ -3,7 +3,7 @@ import type { LanguageCall, LanguageInput, Sampling } from "../engines/language.
 import type { Tool, ToolChoice } from "./tools.ts";
 
 /** What a deployment gives a task to work with. */
-export type TaskLimits = { readonly maxOutput: number };
+type TaskLimits = { readonly maxOutput: number };
 
 /** A request of one of the text endpoints in the engine's terms. */
 export type TextTask = {
