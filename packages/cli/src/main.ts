@@ -1,8 +1,14 @@
 import { CountersignError } from "@countersign/core";
 import { Command, CommanderError } from "commander";
+import { chatCommand } from "./commands/chat.ts";
 import { demoCommand } from "./commands/demo.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { inferCommand } from "./commands/infer.ts";
+import { logCommand } from "./commands/log.ts";
+import { modelsCommand } from "./commands/models.ts";
 import { receiptCommand } from "./commands/receipt.ts";
 import { replayCommand } from "./commands/replay.ts";
+import { serveCommands } from "./commands/serve.ts";
 import { upCommand } from "./commands/up.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { paint } from "./terminal.ts";
@@ -15,7 +21,20 @@ function program(): Command {
     .showHelpAfterError("Run countersign --help for all commands.")
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
     .addHelpText("after", "\nExit: 0 met · 1 refuted · 2 unmet or unproven · 64 wrong use · 69 unreachable.");
-  for (const add of [upCommand, demoCommand, verifyCommand, receiptCommand, replayCommand]) add(root);
+  const commands = [
+    upCommand,
+    demoCommand,
+    chatCommand,
+    inferCommand,
+    verifyCommand,
+    replayCommand,
+    receiptCommand,
+    modelsCommand,
+    logCommand,
+    doctorCommand,
+    serveCommands,
+  ];
+  for (const add of commands) add(root);
   const strict = (command: Command) => {
     command.exitOverride();
     command.commands.forEach(strict);

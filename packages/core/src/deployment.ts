@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Hex } from "./bytes.ts";
 import { toHex } from "./bytes.ts";
 import { canonicalBytes } from "./canonical.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { concat, fromBase64, fromHex, type Hex, toBase64, toHex, utf8 } from "./bytes.ts";
 import { canonicalBytes, parseCanonical } from "./canonical.ts";
 import { CountersignError } from "./errors/error.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Hex } from "./bytes.ts";
 import { type Envelope, readStatement, signStatement } from "./envelope.ts";
 import { hex32, milliseconds, name, network } from "./shapes.ts";

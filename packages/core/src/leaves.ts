@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { canonicalBytes } from "./canonical.ts";
 import { hex32, name } from "./shapes.ts";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { fromHex, type Hex, toHex } from "./bytes.ts";
 import { canonicalBytes } from "./canonical.ts";
 import { type Envelope, isSignedBy, readStatement, signStatement } from "./envelope.ts";

@@ -1,5 +1,5 @@
 import { secp256k1 } from "@noble/curves/secp256k1.js";
-import { z } from "zod";
+import * as z from "zod";
 import { concat, fromHex, type Hex, toHex, uint, utf8 } from "./bytes.ts";
 import { CountersignError } from "./errors/error.ts";
 import { keccak256, taggedHash } from "./hash.ts";

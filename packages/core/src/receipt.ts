@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { fromBase64Url, fromHex, type Hex, toHex } from "./bytes.ts";
 import { type Envelope, envelopeShape } from "./envelope.ts";
 import { CountersignError } from "./errors/error.ts";

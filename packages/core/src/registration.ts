@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { fromHex } from "./bytes.ts";
 import { type Envelope, readStatement, signStatement } from "./envelope.ts";
 import { sha256Hex } from "./hash.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Hex } from "./bytes.ts";
 import type { Envelope } from "./envelope.ts";
 import { envelopeShape } from "./envelope.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Hex } from "./bytes.ts";
 
 /** 32 bytes as lowercase hex: digests, roots, Ed25519 public keys. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { CountersignError } from "./errors/error.ts";
 import { parseJson } from "./json.ts";
 import { address, hex32, name, network } from "./shapes.ts";

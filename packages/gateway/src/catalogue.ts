@@ -17,7 +17,7 @@ import {
 } from "@countersign/core";
 import { standingOfKey } from "@countersign/evidence-signature";
 import { type Manifest, verifyManifest } from "@countersign/registry";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A deployment that a known node described and signed: all that the gateway needs to offer it. */
 export type Served = {

@@ -63,6 +63,7 @@ export function openCharge(deps: Pick<Deps, "payments" | "store" | "onFault">, p
     undo: async (reason) => {
       if (paid === null) return;
       if (begun === undefined) {
+        await deps.store.reservations.release(paid.key);
         return;
       }
       let fault: unknown;

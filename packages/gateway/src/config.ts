@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { address, CountersignError, envelopeShape, hex32, name } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 
 const url = z.url({ protocol: /^https?$/ });
 const milliseconds = z.number().int().min(1).max(3_600_000);

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseReceipt, type Verdict } from "@countersign/core";
@@ -9,8 +9,11 @@ import { chatBody, codeOf, defaultLimits, pay, send, signPayment, startWorld, ty
 
 let world: World;
 beforeAll(async () => {
-  const page = mkdtempSync(join(tmpdir(), "countersign-page-"));
+  const folder = mkdtempSync(join(tmpdir(), "countersign-page-"));
+  const page = join(folder, "page");
+  mkdirSync(page);
   writeFileSync(join(page, "index.html"), "<!doctype html>the page");
+  writeFileSync(join(folder, "secret.txt"), "secret");
   world = await startWorld({
     config: { explorer: page, limits: { ...defaultLimits, heartbeatMs: 20, concurrent: 4 } },
   });
@@ -300,7 +303,7 @@ describe("routes", () => {
     const page = await get("/");
     expect(await page.text()).toContain("the page");
     expect(page.headers.get("content-security-policy")).toContain("default-src 'self'");
-    const outside = await get("/assets/..%2f..%2fetc%2fpasswd");
+    const outside = await get("/assets/..%2f..%2fsecret.txt");
     expect(`${outside.status} ${await codeOf(outside)}`).toBe("404 ENDPOINT_UNKNOWN");
   });
 });

@@ -1,5 +1,5 @@
 import { envelopeShape, type Hex, type ReceiptSnapshot } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Where signed snapshots come from: absence of a refutation needs a witness (protocol-review A2). */
 export type Monitors = {

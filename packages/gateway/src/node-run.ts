@@ -8,7 +8,7 @@ import {
   type RunEvent,
 } from "@countersign/core";
 import { type Dispatcher, Pool } from "undici";
-import { z } from "zod";
+import * as z from "zod";
 import { bearer } from "./catalogue.ts";
 
 /** Runs a job on a node and gives its events; ends when the caller's signal is aborted. */
@@ -85,7 +85,7 @@ export function nodeError(error: {
   });
 }
 
-function decode(decoder: TextDecoder, chunk: Uint8Array): string {
+function decode(decoder: { decode(bytes: Uint8Array, options: { stream: boolean }): string }, chunk: Uint8Array): string {
   try {
     return decoder.decode(chunk, { stream: true });
   } catch (cause) {

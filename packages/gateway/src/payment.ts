@@ -11,7 +11,7 @@ import {
   paymentHeaderOf,
 } from "@countersign/settlement";
 import { paymentKeyText, type StoredAnswer } from "@countersign/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { Served } from "./catalogue.ts";
 import type { Deps } from "./deps.ts";
 import type { Exchange } from "./exchange.ts";

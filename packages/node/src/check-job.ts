@@ -24,7 +24,7 @@ import {
   toHex,
   ways,
 } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { Served } from "./served.ts";
 
 /** What a node knows when it judges a job. */

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { amount, CountersignError, envelopeShape, fromHex, hex32, name, network, tasks } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 
 const deploymentShape = z.strictObject({
   /** Name of the deployment; the model's by default. */

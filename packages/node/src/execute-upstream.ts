@@ -15,7 +15,7 @@ import {
   type Usage,
   utf8,
 } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { CheckedJob } from "./check-job.ts";
 import type { Delta, Execute } from "./execution.ts";
 import type { UpstreamSpec } from "./served.ts";

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, rename, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rename, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hex } from "@countersign/core";
@@ -150,6 +150,15 @@ describe("files", () => {
       await expect(held.check()).rejects.toThrow(code("MODEL_DIGEST_MISMATCH"));
       await held.close();
     }
+    // A link turned to another file leaves no trace on the one that was hashed.
+    await writeFile(join(dir, "good"), "abc");
+    await writeFile(join(dir, "evil"), "abd");
+    await symlink(join(dir, "good"), join(dir, "link"));
+    const linked = await holdVerified(join(dir, "link"), sha256);
+    await symlink(join(dir, "evil"), join(dir, "link2"));
+    await rename(join(dir, "link2"), join(dir, "link"));
+    await expect(linked.check()).rejects.toThrow(code("MODEL_DIGEST_MISMATCH"));
+    await linked.close();
     await expect(holdVerified(path, "00".repeat(32))).rejects.toThrow(code("MODEL_DIGEST_MISMATCH"));
   });
 });

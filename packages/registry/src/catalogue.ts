@@ -190,7 +190,7 @@ async function checkOne(dir: string, sha256: Hex, root: Hex, index: number): Pro
 
 /**
  * Fetches a model into this catalogue: its manifest is given, each file comes from `fetchFile` and is checked before it
- * gets its name.
+ * gets its name. Whose manifest it is, the caller has asked before (`verifyManifest`).
  *
  * @throws MANIFEST_MALFORMED, MODEL_EXISTS, MODEL_DIGEST_MISMATCH, WEIGHTS_UNAVAILABLE
  */

@@ -18,7 +18,7 @@ import {
   taggedHash,
   toHex,
 } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Predicate type of OpenSSF Model Signing v1.0: exactly one subject, the files in the predicate. */
 export const manifestType = "https://model_signing/signature/v1.0";

@@ -1,5 +1,5 @@
 import { concat, domainSeparator, fromHex, type Hex, hex32, keccak256, seconds, uint, utf8 } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A receipt as contracts read it (spec/receipt.md): the one EIP-712 form of this project. Digests in hex without 0x. */
 export const headShape = z.strictObject({

@@ -1,5 +1,5 @@
 import { amount, CountersignError } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a deployment costs, in the asset's smallest unit (micro-dollars for a token of 6 decimals). */
 export const priceTableShape = z.strictObject({

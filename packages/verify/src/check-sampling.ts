@@ -55,8 +55,9 @@ export function checkSampling(args: {
   if (!effective) return unproven("The parameters in effect are closed.");
   if (profile.seeds.length === 0) {
     // A profile that says "greedy" beside a temperature would hide a draw without a seed.
-    return profile.sampler.kind === "greedy" && effective.temperature === 0
-      ? proven("Nothing was drawn: the temperature is 0.")
+    const cold = effective.temperature === 0 || effective.temperature === null;
+    return profile.sampler.kind === "greedy" && cold
+      ? proven("Nothing was drawn: the most likely token was taken.")
       : contradicted("The profile names no seed for a run that draws.");
   }
   const list = opened.fields.get("output");

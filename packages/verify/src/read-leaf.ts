@@ -1,5 +1,5 @@
 import { CountersignError, type Field, type Opened, openedBytes, type Param, parseCanonical } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A leaf's content in its shape, or undefined when it is closed or cannot be read: what cannot be read proves nothing. */
 export function readLeaf<T>(shape: z.ZodType<T>, opened: Opened, field: Field): T | undefined {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { canonicalBytes } from "../canonical.ts";
 import { type Claim, claims, type Ground, grounds } from "../claim.ts";
 import { CountersignError } from "../errors/error.ts";

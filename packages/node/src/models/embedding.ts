@@ -1,5 +1,5 @@
 import { CountersignError, type Json } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import { checkText, readBody } from "./body.ts";
 import { once, readAsset, readPackageFile } from "./package-file.ts";
 import type { OnnxModelSource } from "./source.ts";

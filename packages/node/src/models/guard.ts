@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { checkText, decimal, readBody } from "./body.ts";
 import { writeOnnx } from "./onnx.ts";
 import { once, readAsset } from "./package-file.ts";

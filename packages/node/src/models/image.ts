@@ -1,5 +1,5 @@
 import { CountersignError } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import { readBody } from "./body.ts";
 import { isPng, readPng } from "./png.ts";
 

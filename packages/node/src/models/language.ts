@@ -1,5 +1,5 @@
 import { CountersignError } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import { checkText, decimal, readBody } from "./body.ts";
 import { writeOnnx } from "./onnx.ts";
 import { once, readAsset } from "./package-file.ts";

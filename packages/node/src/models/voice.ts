@@ -1,5 +1,5 @@
 import { CountersignError } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import { decimal, readBody } from "./body.ts";
 import { wrapInScan } from "./onnx.ts";
 import { readPackageFile } from "./package-file.ts";

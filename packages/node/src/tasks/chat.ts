@@ -1,5 +1,5 @@
 import { CountersignError, type Json, type JsonObject } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { LanguageCall } from "../engines/language.ts";
 import { grammarSchema } from "../engines/schema.ts";
 import {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { checkMost, stops } from "./chat.ts";
 import { check, generationTable, only, readParameters, readSampling, samplingDefaults } from "./parameters.ts";
 import type { ReadTextTask } from "./text-task.ts";

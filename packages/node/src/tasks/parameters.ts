@@ -1,5 +1,5 @@
 import { CountersignError, type Json, type JsonObject, type Param } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { Sampling } from "../engines/language.ts";
 
 /** Reads one parameter's value. */

@@ -1,5 +1,5 @@
 import { CountersignError, type Json, type JsonObject } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import { grammarSchema } from "../engines/schema.ts";
 import { checkMost, readMessages, refuseUnderGrammar } from "./chat.ts";
 import {

@@ -1,5 +1,5 @@
 import { type Json, type JsonObject, sha256Hex, type ToolCall, utf8 } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import { grammarSchema } from "../engines/schema.ts";
 import { check, unsupported } from "./parameters.ts";
 

@@ -1,5 +1,5 @@
 import { CountersignError, type ParsedRequest } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 import type { NamedTensors } from "../models/tensor.ts";
 import { parseTensors } from "../models/tensor-wire.ts";
 import { check, only, readParameters } from "./parameters.ts";

@@ -12,7 +12,7 @@ import {
   toBase64,
   utf8,
 } from "@countersign/core";
-import { z } from "zod";
+import * as z from "zod";
 
 /** The header may not be larger than this: proxies and Node's fetch fail without a useful word (protocol-review C). */
 export const largestRequiredHeader = 4096;

@@ -63,7 +63,7 @@ async function deliver(
   order: Order,
   accepted: Accepted,
 ): Promise<void> {
-  const { offered, served, paid, receiptId } = accepted;
+  const { served, paid, receiptId } = accepted;
   const head = {
     id: receiptId,
     model: served.deployment.model.id,
