@@ -28,7 +28,12 @@ export function connectable(command: Command): Command {
 }
 
 /** A connected client. */
-export type Connection = { readonly client: Client; readonly gateway: string; readonly trust: Trust; readonly allowDevelopment: boolean };
+export type Connection = {
+  readonly client: Client;
+  readonly gateway: string;
+  readonly trust: Trust;
+  readonly allowDevelopment: boolean;
+};
 
 /**
  * A client as the options say. The paying key comes from COUNTERSIGN_WALLET_KEY, or with `--local` from the local

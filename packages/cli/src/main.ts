@@ -1,19 +1,69 @@
 import { CountersignError } from "@countersign/core";
 import { Command, CommanderError } from "commander";
-import { chatCommand } from "./commands/chat.ts";
-import { demoCommand } from "./commands/demo.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { inferCommand } from "./commands/infer.ts";
-import { logCommand } from "./commands/log.ts";
-import { modelsCommand } from "./commands/models.ts";
-import { receiptCommand } from "./commands/receipt.ts";
-import { replayCommand } from "./commands/replay.ts";
-import { serveCommands } from "./commands/serve.ts";
-import { upCommand } from "./commands/up.ts";
-import { verifyCommand } from "./commands/verify.ts";
 import { paint } from "./terminal.ts";
 
-function program(): Command {
+type Add = (program: Command) => void;
+
+/** Every command with its line of help. A command's code is loaded when it is asked for: `verify` needs no engine and no chain. */
+const commands: readonly { readonly name: string; readonly summary: string; readonly load: () => Promise<Add> }[] = [
+  {
+    name: "up",
+    summary: "start a whole network on this machine",
+    load: async () => (await import("./commands/up.ts")).upCommand,
+  },
+  {
+    name: "demo",
+    summary: "show what holds: every level, every model, every fraud",
+    load: async () => (await import("./commands/demo.ts")).demoCommand,
+  },
+  {
+    name: "chat",
+    summary: "talk to a model; each answer shows its verdict",
+    load: async () => (await import("./commands/chat.ts")).chatCommand,
+  },
+  {
+    name: "infer",
+    summary: "run a model on tensors, or on the input of its task",
+    load: async () => (await import("./commands/infer.ts")).inferCommand,
+  },
+  {
+    name: "verify",
+    summary: "check a receipt offline",
+    load: async () => (await import("./commands/verify.ts")).verifyCommand,
+  },
+  {
+    name: "replay",
+    summary: "run an open model again and compare with the receipt",
+    load: async () => (await import("./commands/replay.ts")).replayCommand,
+  },
+  {
+    name: "receipt",
+    summary: "look into a receipt, or open single fields of it",
+    load: async () => (await import("./commands/receipt.ts")).receiptCommand,
+  },
+  {
+    name: "models",
+    summary: "models as content-addressed, signed manifests",
+    load: async () => (await import("./commands/models.ts")).modelsCommand,
+  },
+  {
+    name: "log",
+    summary: "read and check the transparency log",
+    load: async () => (await import("./commands/log.ts")).logCommand,
+  },
+  {
+    name: "doctor",
+    summary: "what is missing on this machine, and how to get it",
+    load: async () => (await import("./commands/doctor.ts")).doctorCommand,
+  },
+  ...(["gateway", "node", "auditor"] as const).map((name) => ({
+    name,
+    summary: `run ${name === "auditor" ? "an" : "a"} ${name} alone, with a configuration file`,
+    load: async () => (await import("./commands/serve.ts")).serveCommand(name),
+  })),
+];
+
+async function program(argv: readonly string[]): Promise<Command> {
   const root = new Command("countersign")
     .description("Inference that can be checked: ask, pay, and keep a receipt that anyone can verify offline.")
     .version("0.0.0")
@@ -21,20 +71,11 @@ function program(): Command {
     .showHelpAfterError("Run countersign --help for all commands.")
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
     .addHelpText("after", "\nExit: 0 met · 1 refuted · 2 unmet or unproven · 64 wrong use · 69 unreachable.");
-  const commands = [
-    upCommand,
-    demoCommand,
-    chatCommand,
-    inferCommand,
-    verifyCommand,
-    replayCommand,
-    receiptCommand,
-    modelsCommand,
-    logCommand,
-    doctorCommand,
-    serveCommands,
-  ];
-  for (const add of commands) add(root);
+  const asked = argv[0] === "help" ? argv[1] : argv.find((word) => !word.startsWith("-"));
+  for (const { name, summary, load } of commands) {
+    if (name === asked) (await load())(root);
+    else root.command(name).summary(summary);
+  }
   const strict = (command: Command) => {
     command.exitOverride();
     command.commands.forEach(strict);
@@ -51,7 +92,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     throw error;
   });
   try {
-    await program().parseAsync([...argv], { from: "user" });
+    await (await program(argv)).parseAsync([...argv], { from: "user" });
   } catch (error) {
     process.exitCode = explain(error, argv.includes("--json"));
   }

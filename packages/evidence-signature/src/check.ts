@@ -40,18 +40,18 @@ export function checkSignature(context: EvidenceContext): EvidenceReport {
       ...(!signed && { code: "ENVELOPE_MALFORMED" as const }),
     },
     {
-      id: "statement.network",
-      title: "The statement is of the trusted network",
-      status: sameNetwork ? "passed" : "failed",
-      detail: `Issued on ${statement.network}; the trust is for ${trust.network}.`,
-      ...(!sameNetwork && { code: "RECEIPT_WRONG_NETWORK" as const }),
-    },
-    {
       id: "issuer.key",
       title: "Somebody in the trust stands behind the node's key",
       status: standing.status === "known" ? "passed" : "failed",
       detail: standing.status === "known" ? `${standing.operator}, known by ${standing.by}.` : standing.reason,
       ...(standing.status === "unknown" && { code: "TRUST_MISSING" as const }),
+    },
+    {
+      id: "statement.network",
+      title: "The statement is of the trusted network",
+      status: sameNetwork ? "passed" : "failed",
+      detail: `Issued on ${statement.network}; the trust is for ${trust.network}.`,
+      ...(!sameNetwork && { code: "RECEIPT_WRONG_NETWORK" as const }),
     },
   ];
   // A statement from the future was not made at the time it says.

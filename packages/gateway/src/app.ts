@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { CountersignError, type EndpointPath, endpoints, type Hex, toEnvelope } from "@countersign/core";
 import { formatVkey } from "@countersign/log";
 import { serveLog } from "@countersign/log/write";
@@ -44,6 +45,7 @@ export function createApp(deps: Deps, facts: NetworkFacts = { chainRpc: null, ex
     await next();
     if (c.res === RESPONSE_ALREADY_SENT) return;
     for (const [name, value] of Object.entries(corsHeaders)) c.res.headers.set(name, value);
+    c.res.headers.set("x-request-id", randomUUID());
   });
 
   for (const path of paths) {

@@ -228,6 +228,17 @@ describe("payment", () => {
     expect(before - (await balance())).toBe(price);
     const text = await again.text();
     expect(verdictOf(JSON.parse(text).countersign.receipt, body, text).outcome).toBe("met");
+    // Also when the node is gone: what was paid for is there.
+    const { catalogue } = world.gateway.deps;
+    const { served } = catalogue;
+    (catalogue as { served: typeof served }).served = () =>
+      served().filter((s) => s.deployment.model.id !== "paid-model");
+    try {
+      expect((await send(url(), body, { headers: { "payment-signature": header } })).status).toBe(200);
+      expect(await refused(body)).toBe("404 MODEL_UNKNOWN");
+    } finally {
+      (catalogue as { served: typeof served }).served = served;
+    }
     // The same payment for another request is refused.
     expect(await refused(paid({ seed: 1 }), { "payment-signature": header })).toBe("402 PAYMENT_NOT_BOUND");
   });
@@ -392,6 +403,20 @@ describe("receipt and stream", () => {
     const { response: held } = await pay(world, body);
     expect(`${held.status} ${await codeOf(held)}`).toBe("422 CHECKPOINT_NOT_WITNESSED");
     expect(await balance()).toBe(before);
+  });
+});
+
+describe("release signed", () => {
+  it("gives the answer at the signature, and pays back when the log that the policy asks for does not come", async () => {
+    const before = await balance();
+    await world.fund(openWallet(world.secrets.walletKey).address, 100_000n);
+    world.witness.hold(true);
+    const { response } = await pay(world, paid({ verification: { require: "signature & logged", release: "signed" } }));
+    const text = await response.text();
+    expect(response.status, text).toBe(200);
+    expect(response.headers.get("x-countersign-verdict")).not.toBe("met");
+    expect(JSON.parse(text).countersign.payment.transaction).toMatch(/^0x/);
+    await until(balance, (b) => b === before);
   });
 });
 

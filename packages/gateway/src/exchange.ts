@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { CountersignError } from "@countersign/core";
 
@@ -59,15 +60,15 @@ export function openExchange(incoming: IncomingMessage, outgoing: ServerResponse
     headerNames: [...distinct.keys()],
     readBody: (limit) => readBody(incoming, limit),
     gone: gone.signal,
-    reply: openReply(outgoing),
+    reply: openReply(outgoing, randomUUID()),
   };
 }
 
-function openReply(outgoing: ServerResponse): Reply {
+function openReply(outgoing: ServerResponse, requestId: string): Reply {
   return {
     started: () => outgoing.headersSent,
     start(status, headers) {
-      outgoing.writeHead(status, { ...corsHeaders, ...headers });
+      outgoing.writeHead(status, { ...corsHeaders, "x-request-id": requestId, ...headers });
     },
     async write(data) {
       if (outgoing.destroyed || outgoing.write(data)) return;

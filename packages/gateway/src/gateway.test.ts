@@ -229,6 +229,7 @@ describe("routes", () => {
     for (const response of [preflight, await send(url(), chatBody()), await get("/v1/models"), await get("/nothing")]) {
       expect(response.headers.get("access-control-allow-origin")).toBe("*");
       expect(response.headers.get("access-control-expose-headers")).toBe("*");
+      if (response !== preflight) expect(response.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
     }
   });
 

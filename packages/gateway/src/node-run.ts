@@ -85,7 +85,10 @@ export function nodeError(error: {
   });
 }
 
-function decode(decoder: { decode(bytes: Uint8Array, options: { stream: boolean }): string }, chunk: Uint8Array): string {
+function decode(
+  decoder: { decode(bytes: Uint8Array, options: { stream: boolean }): string },
+  chunk: Uint8Array,
+): string {
   try {
     return decoder.decode(chunk, { stream: true });
   } catch (cause) {

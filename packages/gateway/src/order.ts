@@ -30,7 +30,7 @@ export type Order = {
 };
 
 /** The policy of these endpoints when nobody says one (spec/policy.md §5); offer and receipt say "default". */
-export const defaultPolicy = presets.signature;
+const defaultPolicy = presets.signature;
 
 // A digest that the caller sends and we would sign is the caller's word under our key (silent failures R7).
 const digestHeader = /^(?:x-.*(?:hash|digest)|content-digest|repr-digest|digest)$/;

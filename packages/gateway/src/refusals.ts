@@ -12,10 +12,10 @@ import {
   toHex,
 } from "@countersign/core";
 
-export const refusalsType = "urn:countersign:refusals:v1";
+const refusalsType = "urn:countersign:refusals:v1";
 
 /** Counts of one hour, by code: what was asked and not given leaves no receipt, so the gateway says how often (B4). */
-export type RefusalCounts = { readonly hour: number; readonly counts: Readonly<Partial<Record<ErrorCode, number>>> };
+type RefusalCounts = { readonly hour: number; readonly counts: Readonly<Partial<Record<ErrorCode, number>>> };
 
 /** Counts refusals and, hour by hour, signs and logs the counts: a claim of the gateway, labelled as one. */
 export type Refusals = {

@@ -40,8 +40,8 @@ export async function serveInference(deps: Deps, exchange: Exchange, path: Endpo
   const header = paymentOf(exchange);
   const body = await exchange.readBody(deps.limits.bodyBytes);
   const order = readOrder(exchange, path, body, deps.now());
-  const choice = chooseDeployment(deps, order);
   if (header === undefined) {
+    const choice = chooseDeployment(deps, order);
     const offered = await offerFor(deps, order, choice);
     if (choice.price > 0n) return requirePayment(deps, exchange, offered);
     const receiptId = toHex(deps.random(32));
@@ -212,7 +212,7 @@ function judgeOperator(
 }
 
 /** A run's place in the log. */
-export type LoggedRun = { readonly index: number; readonly entry: Uint8Array };
+type LoggedRun = { readonly index: number; readonly entry: Uint8Array };
 
 /** Logs the run, also an unmet one: what was sold and not delivered is counted too (protocol-review B4). */
 async function logRun(

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline/promises";
 import { CountersignError, type JsonObject, type Verdict } from "@countersign/core";
 import type { CallOptions } from "@countersign/sdk";
 import type { Command } from "commander";
-import { connect, connectable, type Connection, type ConnectOptions } from "../connect.ts";
+import { type Connection, type ConnectOptions, connect, connectable } from "../connect.ts";
 import { verdictLine } from "../show-verdict.ts";
 import { note, paint, print, printable, printJson } from "../terminal.ts";
 
@@ -45,7 +45,9 @@ export function chatCommand(program: Command): void {
     program
       .command("chat")
       .summary("talk to a model; each answer shows its verdict")
-      .description("Talks to a model. Each answer is paid, receipted and checked; its verdict stands under it. Without a prompt it is interactive.")
+      .description(
+        "Talks to a model. Each answer is paid, receipted and checked; its verdict stands under it. Without a prompt it is interactive.",
+      )
       .argument("[prompt]", 'one question; "-" reads it from standard input')
       .option("--model <name>", "model, with an optional level: countersign-pocket:signature")
       .option("--system <text>", "system prompt")
@@ -66,7 +68,10 @@ export function chatCommand(program: Command): void {
       return;
     }
     if (process.stdin.isTTY !== true) {
-      throw new CountersignError("COMMAND_MISUSED", { message: "There is no terminal to chat in.", remedy: 'Give the question as an argument, or "-" to read it from standard input.' });
+      throw new CountersignError("COMMAND_MISUSED", {
+        message: "There is no terminal to chat in.",
+        remedy: 'Give the question as an argument, or "-" to read it from standard input.',
+      });
     }
     note(paint("dim", `${model} at ${connection.gateway}. An empty line or Ctrl-D ends.`, process.stderr));
     const lines = createInterface({ input: process.stdin, output: process.stdout });
@@ -92,7 +97,12 @@ async function readAll(): Promise<string> {
   return Buffer.concat(chunks).toString("utf8").trim();
 }
 
-async function ask(connection: Connection, model: string, messages: readonly JsonObject[], options: Options): Promise<string> {
+async function ask(
+  connection: Connection,
+  model: string,
+  messages: readonly JsonObject[],
+  options: Options,
+): Promise<string> {
   const temperature = number(options.temperature, "temperature");
   const seed = number(options.seed, "seed");
   const body: JsonObject = {

@@ -2,7 +2,7 @@ import { CountersignError } from "@countersign/core";
 import { defaultModels, fetchWeights, smollm2 } from "@countersign/node";
 import { listModels, showModel, verifyModel } from "@countersign/registry";
 import type { Command } from "commander";
-import { connect, connectable, type ConnectOptions } from "../connect.ts";
+import { type ConnectOptions, connect, connectable } from "../connect.ts";
 import { homeFolder, weightsFolder } from "../network/home.ts";
 import { readLocal } from "../network/local.ts";
 import { addFile } from "../network/publish.ts";
@@ -24,54 +24,103 @@ const placed = (command: Command) =>
 export function modelsCommand(program: Command): void {
   const models = program.command("models").summary("models as content-addressed, signed manifests");
 
-  connectable(models.command("offered").description("What a gateway serves: digests, levels, prices.").option("--json", "print JSON")).action(
-    async (options: ConnectOptions & { json?: boolean }) => {
-      const { client } = await connect(options);
-      const list = await client.models();
-      if (options.json) return printJson(list);
-      const rows = list.map((m) => {
-        const c = (m.countersign ?? {}) as { digest?: string; levels?: readonly string[]; tasks?: readonly string[]; price?: { base?: string; perOutputToken?: string } };
-        return [String(m.id), c.digest?.slice(0, 16) ?? "", (c.levels ?? []).join(", "), (c.tasks ?? []).join(", "), `${c.price?.base ?? "?"} + ${c.price?.perOutputToken ?? "0"}/token`];
-      });
-      print(table(["model", "digest", "levels", "tasks", "price"], rows));
-    },
-  );
+  connectable(
+    models
+      .command("offered")
+      .description("What a gateway serves: digests, levels, prices.")
+      .option("--json", "print JSON"),
+  ).action(async (options: ConnectOptions & { json?: boolean }) => {
+    const { client } = await connect(options);
+    const list = await client.models();
+    if (options.json) return printJson(list);
+    const rows = list.map((m) => {
+      const c = (m.countersign ?? {}) as {
+        digest?: string;
+        levels?: readonly string[];
+        tasks?: readonly string[];
+        price?: { base?: string; perOutputToken?: string };
+      };
+      return [
+        String(m.id),
+        c.digest?.slice(0, 16) ?? "",
+        (c.levels ?? []).join(", "),
+        (c.tasks ?? []).join(", "),
+        `${c.price?.base ?? "?"} + ${c.price?.perOutputToken ?? "0"}/token`,
+      ];
+    });
+    print(table(["model", "digest", "levels", "tasks", "price"], rows));
+  });
 
-  placed(models.command("list").description("Models that this project knows, and those of a catalogue.")).action(async (options: Place) => {
-    const weights = weightsFolder(homeFolder(options.home));
-    const known = await Promise.all(
-      defaultModels(weights).map(async (m) => {
-        const here = await m.files().then(
-          () => true,
-          () => false,
+  placed(models.command("list").description("Models that this project knows, and those of a catalogue.")).action(
+    async (options: Place) => {
+      const weights = weightsFolder(homeFolder(options.home));
+      const known = await Promise.all(
+        defaultModels(weights).map(async (m) => {
+          const here = await m.files().then(
+            () => true,
+            () => false,
+          );
+          return {
+            id: m.id,
+            job: m.facts.job,
+            title: m.facts.title,
+            licence: m.facts.licence,
+            here: here && (m.id !== smollm2.id || (await hasWeights(weights))),
+          };
+        }),
+      );
+      const registered = await catalogueOf(options).then(listModels, () => []);
+      if (options.json)
+        return printJson({ known, registered: registered.map((r) => ({ id: r.manifest.name, digest: r.digest })) });
+      print(
+        table(
+          ["model", "job", "weights", "licence"],
+          known.map((k) => [k.id, k.job, k.here ? paint("green", "here") : paint("yellow", "absent"), k.licence]),
+        ),
+      );
+      if (registered.length > 0) {
+        print();
+        print(
+          table(
+            ["registered", "digest"],
+            registered.map((r) => [r.manifest.name, r.digest]),
+          ),
         );
-        return { id: m.id, job: m.facts.job, title: m.facts.title, licence: m.facts.licence, here: here && (m.id !== smollm2.id || (await hasWeights(weights))) };
-      }),
-    );
-    const registered = await catalogueOf(options).then(listModels, () => []);
-    if (options.json) return printJson({ known, registered: registered.map((r) => ({ id: r.manifest.name, digest: r.digest })) });
-    print(table(["model", "job", "weights", "licence"], known.map((k) => [k.id, k.job, k.here ? paint("green", "here") : paint("yellow", "absent"), k.licence])));
-    if (registered.length > 0) {
-      print();
-      print(table(["registered", "digest"], registered.map((r) => [r.manifest.name, r.digest])));
-    }
-  });
-
-  placed(models.command("show").description("A model's manifest.").argument("<name>")).action(async (name: string, options: Place) => {
-    const { manifest, digest } = await showModel(await catalogueOf(options), name);
-    if (options.json) return printJson({ digest, manifest });
-    print(`${manifest.name}  ${digest}`);
-    print(JSON.stringify(manifest.predicate, null, 2));
-  });
-
-  placed(models.command("verify").description("Hashes a registered model's files again and compares them with its manifest.").argument("<name>")).action(
-    async (name: string, options: Place) => {
-      const files = await verifyModel(await catalogueOf(options), name);
-      if (options.json) printJson(files);
-      else print(table(["file", "", "expected", "found"], files.map((f) => [f.name, f.status === "same" ? paint("green", "same") : paint("red", f.status), f.expected.slice(0, 16), f.found?.slice(0, 16) ?? "-"])));
-      process.exitCode = files.every((f) => f.status === "same") ? 0 : 1;
+      }
     },
   );
+
+  placed(models.command("show").description("A model's manifest.").argument("<name>")).action(
+    async (name: string, options: Place) => {
+      const { manifest, digest } = await showModel(await catalogueOf(options), name);
+      if (options.json) return printJson({ digest, manifest });
+      print(`${manifest.name}  ${digest}`);
+      print(JSON.stringify(manifest.predicate, null, 2));
+    },
+  );
+
+  placed(
+    models
+      .command("verify")
+      .description("Hashes a registered model's files again and compares them with its manifest.")
+      .argument("<name>"),
+  ).action(async (name: string, options: Place) => {
+    const files = await verifyModel(await catalogueOf(options), name);
+    if (options.json) printJson(files);
+    else
+      print(
+        table(
+          ["file", "", "expected", "found"],
+          files.map((f) => [
+            f.name,
+            f.status === "same" ? paint("green", "same") : paint("red", f.status),
+            f.expected.slice(0, 16),
+            f.found?.slice(0, 16) ?? "-",
+          ]),
+        ),
+      );
+    process.exitCode = files.every((f) => f.status === "same") ? 0 : 1;
+  });
 
   placed(
     models
@@ -83,7 +132,14 @@ export function modelsCommand(program: Command): void {
       .option("--key-file <file>", "publisher seed, 64 hex digits; made when it is not there", "publisher.seed"),
   ).action(async (file: string, options: Place & { name: string; licence: string; keyFile: string }) => {
     const bar = progress(`Hashing ${file}`);
-    const added = await addFile({ file, catalogue: options.catalogue ?? (await catalogueOf(options)), name: options.name, licence: options.licence, keyFile: options.keyFile, onProgress: (done, total) => bar.update(done, total) });
+    const added = await addFile({
+      file,
+      catalogue: options.catalogue ?? (await catalogueOf(options)),
+      name: options.name,
+      licence: options.licence,
+      keyFile: options.keyFile,
+      onProgress: (done, total) => bar.update(done, total),
+    });
     bar.end();
     if (options.json) return printJson({ id: options.name, digest: added.digest, publisher: added.publisher });
     print(`${options.name}  ${added.digest}`);
@@ -99,7 +155,10 @@ export function modelsCommand(program: Command): void {
       if (name !== smollm2.id) {
         const known = defaultModels(weightsFolder(homeFolder(options.home))).some((m) => m.id === name);
         if (known) return note(`${name} comes with this project; there is nothing to fetch.`);
-        throw new CountersignError("MODEL_UNKNOWN", { message: `No model is known as ${name}.`, remedy: `Weights can be fetched for ${smollm2.id}.` });
+        throw new CountersignError("MODEL_UNKNOWN", {
+          message: `No model is known as ${name}.`,
+          remedy: `Weights can be fetched for ${smollm2.id}.`,
+        });
       }
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());

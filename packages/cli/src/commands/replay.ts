@@ -84,7 +84,10 @@ export function replayCommand(program: Command): void {
       "Runs the recorded inference again on this machine, in the recorded execution profile, and compares token by token. Exit 0 same, 1 different, 2 not comparable.",
     )
     .argument("<receipt>", 'your own complete copy, as the SDK or countersign chat keeps it; "-" for standard input')
-    .option("--catalogue <folder>", "catalogue with the model's weights; default: the models that come with this project")
+    .option(
+      "--catalogue <folder>",
+      "catalogue with the model's weights; default: the models that come with this project",
+    )
     .option("--local", "catalogue of the network that countersign up runs here")
     .option("--home <folder>", "where weights are kept and runs live (default: .countersign here)")
     .option("--json", "print the finding as JSON")

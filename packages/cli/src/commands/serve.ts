@@ -3,17 +3,19 @@ import type { Command } from "commander";
 import { entryOf } from "../network/child.ts";
 
 const about = {
-  gateway: "Runs a gateway. Secrets: COUNTERSIGN_GATEWAY_SEED, COUNTERSIGN_LOG_SEED, COUNTERSIGN_WALLET_KEY, COUNTERSIGN_NODE_TOKEN.",
+  gateway:
+    "Runs a gateway. Secrets: COUNTERSIGN_GATEWAY_SEED, COUNTERSIGN_LOG_SEED, COUNTERSIGN_WALLET_KEY, COUNTERSIGN_NODE_TOKEN.",
   node: "Runs a node. Secrets: COUNTERSIGN_NODE_SEED and COUNTERSIGN_NODE_TOKEN, or the same with _FILE.",
   auditor: "Runs an auditor: witness and monitor. It keeps its keys in its own folder.",
 } as const;
 
 /** `countersign gateway|node|auditor CONFIG`: one process of the network, alone. */
-export function serveCommands(program: Command): void {
-  for (const name of ["gateway", "node", "auditor"] as const) {
+export const serveCommand =
+  (name: keyof typeof about) =>
+  (program: Command): void => {
     program
       .command(name)
-      .summary(`run a ${name} alone, with a configuration file`)
+      .summary(`run ${name === "auditor" ? "an" : "a"} ${name} alone, with a configuration file`)
       .description(`${about[name]} The configuration's form is in docs/operate.md.`)
       .argument("<config>", "configuration file")
       .action(
@@ -27,5 +29,4 @@ export function serveCommands(program: Command): void {
             });
           }),
       );
-  }
-}
+  };

@@ -31,7 +31,8 @@ export async function addFile(options: {
   if (!options.file.endsWith(".gguf")) {
     throw new CountersignError("COMMAND_MISUSED", {
       message: "Only GGUF files can be added from the command line.",
-      remedy: "ONNX models of your own are registered through @countersign/registry's addModel, which names their inputs and outputs.",
+      remedy:
+        "ONNX models of your own are registered through @countersign/registry's addModel, which names their inputs and outputs.",
     });
   }
   const signer = ed25519Signer(await readSeed(options.keyFile));

@@ -37,16 +37,7 @@ export function followPieces(): Pieces {
   };
 }
 
-/** The text of an answer: null when it has none. */
-export const textOf = (output: Output): string | null =>
-  output.kind === "message" ? output.content : output.kind === "text" ? output.text : null;
-
-/** How an answer of a language model ended. @throws UPSTREAM_MALFORMED for any other kind of answer */
-export function finishOf(output: Output): string {
-  if (output.kind === "message" || output.kind === "text") return output.finish;
-  throw wrongKind(output);
-}
-
+/** The refusal of an answer that the endpoint cannot write. */
 export const wrongKind = (output: Output) =>
   new CountersignError("UPSTREAM_MALFORMED", {
     message: "The node's answer is of another kind than the endpoint gives.",

@@ -41,7 +41,12 @@ export const playLyingNode: Play = async (stage) => {
     for (const content of questions) {
       const ended = await attempt(() => client.chat([{ role: "user", content }], options));
       if (ended.status === "refused")
-        return { ...fraud, caught: ended.error.code, held: false, detail: `It should be answered: ${ended.error.code}.` };
+        return {
+          ...fraud,
+          caught: ended.error.code,
+          held: false,
+          detail: `It should be answered: ${ended.error.code}.`,
+        };
       const { verdict, receipt } = ended.value;
       const blind = verdict.outcome === "met" && leavesExecutionOpen(verdict);
       const replay = await replayReceipt({ receipt, models: (m) => findSpec(stage.catalogue, m), engines });

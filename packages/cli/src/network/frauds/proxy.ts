@@ -11,7 +11,9 @@ export type Meddling = {
 export type Server = { readonly url: string; readonly close: () => Promise<void> };
 
 /** Serves a function of Node's own request and response on a free port of loopback. */
-export async function listenOn(handle: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>): Promise<Server> {
+export async function listenOn(
+  handle: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>,
+): Promise<Server> {
   const server = createServer((incoming, outgoing) => void handle(incoming, outgoing));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
@@ -25,7 +27,14 @@ export async function listenOn(handle: (incoming: IncomingMessage, outgoing: Ser
 }
 
 // Hop-by-hop headers, and those that a changed body would belie.
-const dropped = new Set(["host", "connection", "content-length", "content-encoding", "transfer-encoding", "keep-alive"]);
+const dropped = new Set([
+  "host",
+  "connection",
+  "content-length",
+  "content-encoding",
+  "transfer-encoding",
+  "keep-alive",
+]);
 
 /** Passes one request on to `target` and its answer back, headers and all, except for what is changed. */
 export async function passOn(

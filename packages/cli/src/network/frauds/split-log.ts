@@ -2,14 +2,7 @@ import { join } from "node:path";
 import { startAuditor } from "@countersign/auditor";
 import { type ErrorCode, utf8 } from "@countersign/core";
 import { ed25519Signer, generateSeed, nodeSuite } from "@countersign/core/node";
-import {
-  checkSplitView,
-  formatCheckpoint,
-  layOutLog,
-  type SplitView,
-  signNote,
-  verifierKey,
-} from "@countersign/log";
+import { checkSplitView, formatCheckpoint, layOutLog, type SplitView, signNote, verifierKey } from "@countersign/log";
 import type { Play } from "./fraud.ts";
 
 /** A log shows two histories of one size, each signed with its key, to people who never meet. */

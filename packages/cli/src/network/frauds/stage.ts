@@ -30,13 +30,25 @@ import {
   startNode,
   systemRandom,
 } from "@countersign/node";
-import { fundGas, generatePrivateKey, openRpc, openWallet, readBalance, readCodeHash, readToken } from "@countersign/settlement";
 import type { Client } from "@countersign/sdk";
+import {
+  fundGas,
+  generatePrivateKey,
+  openRpc,
+  openWallet,
+  readBalance,
+  readCodeHash,
+  readToken,
+} from "@countersign/settlement";
 import { localClient } from "../self-check.ts";
 import type { Ground } from "./ground.ts";
 
 /** The model that the swapped file belongs to, and the two between which a node lies. */
-export const stageModels = { tensors: "lande-50", chat: "countersign-pocket", cheap: "countersign-pocket-mini" } as const;
+export const stageModels = {
+  tensors: "lande-50",
+  chat: "countersign-pocket",
+  cheap: "countersign-pocket-mini",
+} as const;
 
 /**
  * A stage beside a running network, on its chain and with its wallet: an honest gateway, an honest node, and a node whose
@@ -131,10 +143,10 @@ export async function openStage(ground: Ground): Promise<Stage> {
       });
 
     const honestSeed = generateSeed();
-    const honest = await startNode(
-      configOf("honest node", ed25519Signer(honestSeed), [stageModels.tensors]),
-      { seed: honestSeed, token },
-    );
+    const honest = await startNode(configOf("honest node", ed25519Signer(honestSeed), [stageModels.tensors]), {
+      seed: honestSeed,
+      token,
+    });
     closers.push(honest.close);
     const { liar, node } = await startLiar(
       (signer) => configOf("lying node", signer, [stageModels.chat, stageModels.cheap]),
@@ -163,7 +175,10 @@ export async function openStage(ground: Ground): Promise<Stage> {
     closers.push(gateway.close);
     const missing = gateway.deps.missing();
     if (missing.length > 0)
-      throw new CountersignError("NOT_READY", { message: "The stage's gateway does not serve.", why: missing.join("; ") });
+      throw new CountersignError("NOT_READY", {
+        message: "The stage's gateway does not serve.",
+        why: missing.join("; "),
+      });
 
     const payer = openWallet(ground.walletKey).address;
     const asset = ground.trust.contracts.token as string;
@@ -224,7 +239,9 @@ async function contractsOf({ trust, chainUrl }: Ground) {
   const read = async (address: string | undefined) => {
     const codeHash = address === undefined ? undefined : await readCodeHash(rpc, address);
     if (address !== undefined && codeHash !== undefined) return { address, codeHash };
-    throw new CountersignError("CONTRACT_MISSING", { message: "The local chain does not hold the network's contracts." });
+    throw new CountersignError("CONTRACT_MISSING", {
+      message: "The local chain does not hold the network's contracts.",
+    });
   };
   const token = await read(trust.contracts.token);
   return {
