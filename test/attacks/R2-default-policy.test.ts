@@ -1,14 +1,18 @@
 import { parsePolicy, readRun } from "@countersign/core";
 import { expect, test } from "vitest";
+import { at } from "../fixtures/fake-gateway.ts";
 import { meet, question, refusalOf } from "./clients.ts";
 import { chatBody, send, useWorld } from "./worlds.ts";
 
 const world = useWorld();
 
 test("R2: without a policy the SDK demands signature and log, and a node that gives less is not handed on", async () => {
-  expect(await refusalOf(meet({ receipt: (r) => ({ ...r, inclusion: [] }) }).client.chat(question))).toContain(
-    "ASSURANCE_NOT_MET",
-  );
+  let time = at;
+  const sleep = async (ms: number) => {
+    time += ms;
+  };
+  const { client } = meet({ logsAfter: 1e9 }, { sleep, now: () => time });
+  expect(await refusalOf(client.chat(question))).toContain("ASSURANCE_NOT_MET");
   expect((await meet().client.chat(question)).verdict.policy.demanded).toContain("logged:log");
 });
 
