@@ -59,7 +59,9 @@ function printTable(rows: readonly Row[]): string {
   ];
   const widths = columns.map((_, i) => Math.max(...cells.map((line) => (line[i] as string).length)));
   return cells
-    .map((line) => line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number))))
+    .map((line) =>
+      line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number))),
+    )
     .map((line) => line.join("  ").trimEnd())
     .join("\n");
 }

@@ -11,8 +11,8 @@ import {
   readSnapshot,
   recoverAddress,
   type Suite,
-  signSnapshot,
   sha256,
+  signSnapshot,
   type Trust,
   toHex,
   utf8,
@@ -57,9 +57,7 @@ function makeReceipts(): readonly Made[] {
 function shareLog(made: readonly Made[]): readonly Made[] {
   const levels = [made.map(({ receipt }) => hashLeaf(fromBase64Url(receipt.inclusion[0]?.entry as string)))];
   for (let below = levels[0] as Uint8Array[]; below.length > 1; below = levels.at(-1) as Uint8Array[])
-    levels.push(
-      below.flatMap((left, i) => (i % 2 === 0 ? [hashNode(left, below[i + 1] as Uint8Array)] : [])),
-    );
+    levels.push(below.flatMap((left, i) => (i % 2 === 0 ? [hashNode(left, below[i + 1] as Uint8Array)] : [])));
   const root = levels.at(-1)?.[0] as Uint8Array;
   const { inclusion, snapshots } = made[0]?.receipt as Receipt;
   const { origin } = parseCheckpoint(parseNote(parseTlogProof(inclusion[0]?.proof as string).checkpoint).text);
@@ -117,7 +115,11 @@ function signaturesOf(args: VerifyArgs): readonly Signed[] {
   const onlooker: Suite = {
     verifyEd25519: (signature, message, publicKey) => {
       const key = toHex(publicKey);
-      seen.set(`${toHex(signature)} ${toHex(sha256(message))} ${key}`, { message, signature, key: keyObject(publicKey) });
+      seen.set(`${toHex(signature)} ${toHex(sha256(message))} ${key}`, {
+        message,
+        signature,
+        key: keyObject(publicKey),
+      });
       return nodeSuite.verifyEd25519(signature, message, publicKey);
     },
   };
@@ -191,10 +193,7 @@ export async function bench(): Promise<Row[]> {
     full: signaturesOf(full.args[0] as VerifyArgs),
   };
   const unshared = signed.full.slice(0, 3);
-  const payment = payFor(
-    { ...(makeReceipt().offer) },
-    "ab".repeat(32) as Hex,
-  );
+  const payment = payFor({ ...makeReceipt().offer }, "ab".repeat(32) as Hex);
   const digest = sha256(utf8("payment"));
   console.error(signed.closed.length, signed.statement.length, signed.full.length);
   const time = costs({

@@ -11,7 +11,8 @@ for (const code of Object.keys(errorTable)) {
     continue;
   }
   const text = readFileSync(page, "utf8");
-  for (const part of ["## Cause", "## Remedy", "## Example"]) if (!text.includes(part)) faults.push(`${page} lacks "${part}"`);
+  for (const part of ["## Cause", "## Remedy", "## Example"])
+    if (!text.includes(part)) faults.push(`${page} lacks "${part}"`);
 }
 for (const page of globSync("docs/errors/*.md")) {
   const code = basename(page, ".md");

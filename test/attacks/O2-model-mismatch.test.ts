@@ -5,7 +5,8 @@ import { chatBody, send, useWorld } from "./worlds.ts";
 const world = useWorld();
 
 test("O2: another model than was asked for is no answer, under its own id or with another digest", async () => {
-  const rename = (part: object) => world.get().node.behave({ restate: (s) => ({ ...s, model: { ...s.model, ...part } }) });
+  const rename = (part: object) =>
+    world.get().node.behave({ restate: (s) => ({ ...s, model: { ...s.model, ...part } }) });
   rename({ id: "smaller-model" });
   expect(await world.refused(chatBody())).toBe("502 MODEL_MISMATCH");
   rename({ digest: "ab".repeat(32) });

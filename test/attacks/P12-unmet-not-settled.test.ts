@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { at } from "../fixtures/fake-gateway.ts";
 import { meet, question, refusalOf } from "./clients.ts";
-import { pay, paid, send, codeOf, useWorld } from "./worlds.ts";
+import { codeOf, paid, pay, send, useWorld } from "./worlds.ts";
 
 const world = useWorld();
 

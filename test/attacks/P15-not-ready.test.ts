@@ -23,7 +23,12 @@ test("P15: before chain and nodes were checked nothing is sold", async () => {
 test("P15: a node works for nobody who does not show its gateways' token", async () => {
   const node = await startTestNode(["lande-50"]);
   try {
-    for (const [method, path] of [["POST", "/run"], ["GET", "/describe"], ["GET", "/status"], ["POST", "/settle"]] as const) {
+    for (const [method, path] of [
+      ["POST", "/run"],
+      ["GET", "/describe"],
+      ["GET", "/status"],
+      ["POST", "/settle"],
+    ] as const) {
       for (const authorization of [undefined, "Bearer ", "Bearer wrong", "Basic a-token-for-tests-only"]) {
         const response = await fetch(`${node.url}${path}`, { method, headers: authorization ? { authorization } : {} });
         expect(`${response.status} ${await codeOf(response)}`).toBe("401 UNAUTHENTICATED");

@@ -8,7 +8,11 @@ const world = useWorld();
 
 test("P5: a payment made for one request buys no other", async () => {
   const header = await world.sign(await world.required(paid()));
-  for (const other of [{ seed: 1 }, { messages: [{ role: "user", content: "Something longer." }] }, { temperature: 1 }]) {
+  for (const other of [
+    { seed: 1 },
+    { messages: [{ role: "user", content: "Something longer." }] },
+    { temperature: 1 },
+  ]) {
     expect(await world.refused(paid(other), { "payment-signature": header })).toBe("402 PAYMENT_NOT_BOUND");
   }
 });

@@ -6,7 +6,11 @@ const year = 31_536_000;
 
 test.each([
   ["1e24 units", { offer: (o: object) => ({ ...o, amount: "1000000000000000000000000" }) }, "SPEND_CAP_EXCEEDED"],
-  ["365 days in the offer", { offer: (o: { validBefore: number }) => ({ ...o, validBefore: o.validBefore + year }) }, "DEADLINE_TOO_FAR"],
+  [
+    "365 days in the offer",
+    { offer: (o: { validBefore: number }) => ({ ...o, validBefore: o.validBefore + year }) },
+    "DEADLINE_TOO_FAR",
+  ],
   ["365 days beside the offer", { accepts: (e: object) => ({ ...e, maxTimeoutSeconds: year }) }, "DEADLINE_TOO_FAR"],
 ] as const)("P6: %s are never signed", async (_, lies, code) => {
   const { client, paid } = meet(lies as never);

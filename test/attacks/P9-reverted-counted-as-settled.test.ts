@@ -26,7 +26,15 @@ test("P9: a payment that the token refuses, or that moves nothing, is never coun
     const signature = await poor.signDigest(authorizationDigest(authorization, domainSeparator(domain)));
     const { name, version } = domain;
     const network = `eip155:${chainId}`;
-    return { scheme: "exact", network, token: { address: token, name, version }, authorization, signature, salt: null, chargeable: "1000" };
+    return {
+      scheme: "exact",
+      network,
+      token: { address: token, name, version },
+      authorization,
+      signature,
+      salt: null,
+      chargeable: "1000",
+    };
   };
   const code = (payment: Payment) =>
     queue.settle(payment).then(

@@ -23,7 +23,9 @@ test("R2: without a policy the SDK pays for nothing weaker", async () => {
 });
 
 test("R2: the gateway's default is published in the receipt as such, and is not weakened for a relay", async () => {
-  const answer = (await (await send(world.url(), chatBody())).json()) as { countersign: { receipt: { statement: never } } };
+  const answer = (await (await send(world.url(), chatBody())).json()) as {
+    countersign: { receipt: { statement: never } };
+  };
   const { policy } = readRun(answer.countersign.receipt.statement).predicate;
   expect(policy.source).toBe("default");
   expect(parsePolicy(policy.demanded)).toEqual(parsePolicy("signature"));

@@ -4,7 +4,6 @@ import { describe, expect, test } from "vitest";
 import {
   bucket,
   type Contents,
-  CountersignError,
   commit,
   decodeEntry,
   type Entry,

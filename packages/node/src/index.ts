@@ -14,6 +14,7 @@ export { defaultEngineLimits, type EngineLimits, Engines } from "./engines/engin
 export { chooseToken, draw, logprobText } from "./engines/sample.ts";
 export type { Delta, Execute, Execution } from "./execution.ts";
 export * from "./models/index.ts";
+export { probeEngines } from "./probe.ts";
 export { type Difference, type ProfileDifference, type Replay, type ReplayRequest, replayReceipt } from "./replay.ts";
 export { execute, type NodeContext, run, systemRandom, toErrorEvent } from "./run.ts";
 export { type SealContext, sealRun } from "./seal.ts";

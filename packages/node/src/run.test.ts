@@ -161,7 +161,11 @@ describe("a request", () => {
     });
     const deltas = events.filter((e) => e.type === "delta");
     expect(deltas).toEqual([
-      { type: "delta", choice: 0, tool_calls: [{ index: 0, ...(output as unknown as { tool_calls: object[] }).tool_calls[0] }] },
+      {
+        type: "delta",
+        choice: 0,
+        tool_calls: [{ index: 0, ...(output as unknown as { tool_calls: object[] }).tool_calls[0] }],
+      },
     ]);
     const done = pick(events, "done");
     expect(done.result.finish).toEqual(["tool_calls"]);

@@ -13,9 +13,9 @@ import {
   resultLeafShape,
   type Signer,
   type Statement,
-  signRun,
   toHex,
 } from "@countersign/core";
+import { makeSignature } from "@countersign/evidence-signature";
 import type { CheckedJob } from "./check-job.ts";
 import type { Execution } from "./execution.ts";
 
@@ -96,7 +96,7 @@ export function sealRun(
   };
   return {
     type: "done",
-    statement: signRun(roots.receiptRoot, statement, context.signer),
+    statement: makeSignature({ roots }, statement, context.signer),
     leaves,
     openings,
     receiptSecret: toHex(receiptSecret),

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { CountersignError } from "@countersign/core";
-import { smollm2, weightsPath } from "@countersign/node";
+import { probeEngines, smollm2, weightsPath } from "@countersign/node";
 import { findAnvil, loadNativeRecover } from "@countersign/settlement";
 import type { Command } from "commander";
 import { homeFolder, weightsFolder } from "../network/home.ts";
@@ -59,24 +59,10 @@ async function examine(home: string): Promise<readonly Found[]> {
     ),
     await attempt(
       "llama.cpp",
-      async () => {
-        const { getLlama } = await import("node-llama-cpp");
-        const llama = await getLlama({ build: "never", gpu: false });
-        await llama.dispose();
-        return "loaded, CPU";
-      },
+      probeEngines.llama,
       "Install the optional dependencies; there is no prebuilt library for some systems.",
     ),
-    await attempt(
-      "onnxruntime",
-      async () => {
-        const { listSupportedBackends } = await import("onnxruntime-node");
-        return listSupportedBackends()
-          .map((b) => b.name)
-          .join(", ");
-      },
-      "npm ci again; the library lies in the package.",
-    ),
+    await attempt("onnxruntime", probeEngines.onnx, "npm ci again; the library lies in the package."),
     await attempt(
       "home folder",
       async () => {
