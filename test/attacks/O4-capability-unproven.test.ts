@@ -1,13 +1,15 @@
-import { type NodeDescription, noTrust, portableSuite, toHex } from "@countersign/core";
-import { ed25519Signer, generateSeed, nodeSuite } from "@countersign/core/node";
+import { CountersignError, type NodeDescription } from "@countersign/core";
+import { nodeSuite } from "@countersign/core/node";
 import { readDescription } from "@countersign/gateway";
 import { expect, test } from "vitest";
 import { useWorld } from "./worlds.ts";
 
 const world = useWorld();
 
-const look = (description: NodeDescription) =>
-  readDescription(description, { trust: world.get().trust, suite: nodeSuite, now: Date.now });
+const look = (description: unknown) => {
+  const { node, trust } = world.get();
+  return readDescription(description, node.url, { trust, suite: nodeSuite, now: Date.now });
+};
 
 test("O4: a capability that nothing signed shows is not offered, however loudly a node claims it", () => {
   const { description } = world.get().node;
@@ -21,9 +23,17 @@ test("O4: a capability that nothing signed shows is not offered, however loudly 
   expect(lied.faults.map((f) => f.code)).toEqual(["CAPABILITY_UNPROVEN"]);
 });
 
-test("O4: an unknown flag beside a deployment makes nothing verifiable", () => {
+test("O4: a flag beside a deployment makes nothing verifiable, and a node that nobody registered offers nothing", () => {
   const { description } = world.get().node;
-  const flagged = description.deployments.map((d) => ({ ...d, verifiable: true }));
-  expect(() => look({ ...description, deployments: flagged as never })).toThrow();
+  const codeOf = (value: unknown) => {
+    try {
+      return look(value).served.flatMap((s) => s.deployment.guarantees).join();
+    } catch (error) {
+      return CountersignError.is(error) ? error.code : "other";
+    }
+  };
+  const honest = codeOf(description);
+  const flagged = { ...description, deployments: description.deployments.map((d) => ({ ...d, verifiable: true })) };
+  expect([honest, "NODE_NOT_ACTIVE"]).toContain(codeOf(flagged));
+  expect(codeOf({ ...description, key: "ab".repeat(32) })).toBe("NODE_NOT_ACTIVE");
 });
-void [noTrust, portableSuite, toHex, ed25519Signer, generateSeed];

@@ -203,7 +203,7 @@ export async function makeWorld(args: {
     deployment: digest(0x33),
     demanded: masksOf(policy),
     bought: masksOf(policy)[0] as number,
-    delivered: masksOf(policy)[0] as number,
+    delivered: 1,
     tokens: 6,
     value: 0,
     hour: Math.floor(at / 3_600_000),

@@ -1,37 +1,21 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, extname, join, resolve } from "node:path";
+import { extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { chromiumFlags, chromiumPath, whySkipped } from "./browser.ts";
 import { makeWorld, type World } from "./page-world.ts";
 
 const explorer = resolve(import.meta.dirname, "../../packages/explorer");
-const flags =
-  "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split(
-    " ",
-  );
-
-function findBrowser(): string | undefined {
-  const inPath = (process.env.PATH ?? "")
-    .split(delimiter)
-    .flatMap((dir) => ["chromium", "google-chrome"].map((name) => join(dir, name)));
-  return [process.env.CHROMIUM, "/usr/bin/chromium", ...inPath].find((file) => file && existsSync(file));
-}
-const executablePath = findBrowser();
-const why = executablePath
-  ? ""
-  : " — SKIPPED: there is no Chromium here; install it (apt install chromium) or name one in CHROMIUM";
-
 const types: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
+describe.skipIf(!chromiumPath)(`the first page, in a browser${whySkipped}`, () => {
   let dir: string;
   let server: Server;
   let browser: Browser;
@@ -99,7 +83,7 @@ describe.skipIf(!executablePath)(`the first page, in a browser${why}`, () => {
     });
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    browser = await chromium.launch({ executablePath: executablePath as string, args: flags });
+    browser = await chromium.launch({ executablePath: chromiumPath as string, args: [...chromiumFlags] });
   });
 
   afterAll(async () => {

@@ -74,10 +74,10 @@ function issue(n: number): { readonly receipt: Receipt; readonly root: Hex; read
     deployment: digest(6),
     demanded: masksOf(policy),
     bought: mask,
-    delivered: mask,
+    delivered: 1,
     tokens: 1,
     value: 1,
-    hour: 1,
+    hour: Math.floor((at - 1000) / 3_600_000),
   };
   const receipt: Receipt = {
     format: "countersign/receipt/v1",
@@ -173,11 +173,12 @@ describe("a snapshot, in verify's terms", () => {
       hour: 1,
     });
 
-  it("lets a verdict be final, and takes that back when a refutation or revocation is logged", async () => {
+  it("lets a verdict say what was searched, and takes that back when a refutation or revocation is logged", async () => {
     const { receipt, root, entry } = issue(11);
     const index = await append(entry);
     const clean = await staple(receipt, root, entry, index);
-    expect(judge(clean)).toMatchObject({ outcome: "met", searchedThrough: at, final: true });
+    // The receipt has no offer, so nothing makes it final; what a snapshot gives is the time that was searched.
+    expect(judge(clean)).toMatchObject({ outcome: "met", searchedThrough: at });
     expect(judge({ ...clean, snapshots: [] })).toMatchObject({ searchedThrough: null, final: false });
     const other = issue(12);
     const place = await append(other.entry);
@@ -188,7 +189,7 @@ describe("a snapshot, in verify's terms", () => {
     expect(judge(refuted).checks.find((c) => c.id === "snapshot.searched")?.code).toBe("CLAIM_REFUTED");
     // Another receipt's clean bill of health is not this one's.
     const theirs = await staple(other.receipt, other.root, other.entry, place);
-    expect(judge(theirs)).toMatchObject({ outcome: "met", final: true });
+    expect(judge(theirs)).toMatchObject({ outcome: "met", searchedThrough: at });
     expect(judge({ ...refuted, snapshots: theirs.snapshots })).toMatchObject({ searchedThrough: null, final: false });
     await append(about("revocation", toHex(node.publicKey)));
     const revoked = await staple(other.receipt, other.root, other.entry, place);

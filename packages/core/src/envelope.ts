@@ -39,6 +39,18 @@ export function preAuthentication(type: string, body: Uint8Array): Uint8Array {
   return concat(utf8(`DSSEv1 ${name.length} `), name, utf8(` ${body.length} `), body);
 }
 
+// An envelope is asked for its signed bytes several times in one verdict; kept only while its text is the same.
+const messages = new WeakMap<Envelope, { readonly type: string; readonly payload: string; readonly bytes: Uint8Array }>();
+
+function signedBytes(envelope: Envelope): Uint8Array {
+  const { payloadType: type, payload } = envelope;
+  const known = messages.get(envelope);
+  if (known && known.type === type && known.payload === payload) return known.bytes;
+  const bytes = preAuthentication(type, fromBase64(payload));
+  messages.set(envelope, { type, payload, bytes });
+  return bytes;
+}
+
 /** Signs a statement about `subject` (32 bytes, hex). */
 export function signStatement<P>(
   args: { readonly name: string; readonly subject: Hex; readonly predicateType: string; readonly predicate: P },
@@ -57,7 +69,7 @@ export function signStatement<P>(
 
 /** SHA-256 of the signed bytes: the identity of an envelope (its signature could be written twice, its body cannot). */
 export function envelopeDigest(envelope: Envelope): Hex {
-  return sha256Hex(preAuthentication(envelope.payloadType, fromBase64(envelope.payload)));
+  return sha256Hex(signedBytes(envelope));
 }
 
 /** What is expected of a statement: its subject's name, its type, the shape of its predicate. */
@@ -120,7 +132,7 @@ export function isSignedBy(envelope: Envelope, publicKey: Hex, suite: Suite): bo
   let message: Uint8Array;
   let key: Uint8Array;
   try {
-    message = preAuthentication(envelope.payloadType, fromBase64(envelope.payload));
+    message = signedBytes(envelope);
     key = fromHex(publicKey);
   } catch {
     return false;

@@ -3,14 +3,42 @@ import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js";
 import { keccak_256 } from "@noble/hashes/sha3.js";
 import { concat, type Hex, toHex, uint, utf8 } from "./bytes.ts";
 
+/** The two hash functions that every receipt needs dozens of times. */
+export type Hashing = {
+  readonly sha256: (bytes: Uint8Array) => Uint8Array;
+  readonly hmacSha256: (key: Uint8Array, message: Uint8Array) => Uint8Array;
+};
+
+const portable: Hashing = {
+  sha256: (bytes) => nobleSha256(bytes),
+  hmacSha256: (key, message) => hmac(nobleSha256, key, message),
+};
+let hashing = portable;
+
+/**
+ * Hashes with native code from here on: `node.ts` alone calls this, once, when it is loaded.
+ *
+ * The functions are the same, only their speed differs; one that answers otherwise is never used.
+ */
+export function hashNatively(native: Hashing): void {
+  const same = [0, 1, 55, 56, 64, 119, 1000].every((length) => {
+    const bytes = new Uint8Array(length).fill(length & 255);
+    return (
+      toHex(native.sha256(bytes)) === toHex(portable.sha256(bytes)) &&
+      toHex(native.hmacSha256(bytes, bytes)) === toHex(portable.hmacSha256(bytes, bytes))
+    );
+  });
+  if (same) hashing = native;
+}
+
 /** SHA-256 (FIPS 180-4), 32 bytes. */
-export const sha256 = (bytes: Uint8Array): Uint8Array => nobleSha256(bytes);
+export const sha256 = (bytes: Uint8Array): Uint8Array => hashing.sha256(bytes);
 
 /** SHA-256 as 64 lowercase hexadecimal digits. */
-export const sha256Hex = (bytes: Uint8Array): Hex => toHex(nobleSha256(bytes));
+export const sha256Hex = (bytes: Uint8Array): Hex => toHex(sha256(bytes));
 
 /** HMAC-SHA-256 (RFC 2104), 32 bytes. */
-export const hmacSha256 = (key: Uint8Array, message: Uint8Array): Uint8Array => hmac(nobleSha256, key, message);
+export const hmacSha256 = (key: Uint8Array, message: Uint8Array): Uint8Array => hashing.hmacSha256(key, message);
 
 /** Keccak-256 as Ethereum uses it, 32 bytes. */
 export const keccak256 = (bytes: Uint8Array): Uint8Array => keccak_256(bytes);

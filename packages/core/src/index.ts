@@ -106,6 +106,7 @@ export {
   outputIndex,
   readAnswer,
   readDelivered,
+  readOutput,
   readOutputs,
   StreamedOutputs,
   type ToolCall,
@@ -183,7 +184,7 @@ export {
   type Usage,
 } from "./run.ts";
 export { address, amount, hex32, milliseconds, name, network, printableName, seconds } from "./shapes.ts";
-export { isSoundKey, portableSuite, type Signer, type Suite } from "./signature.ts";
+export { isSoundKey, portableSuite, rememberingSuite, type Signer, type Suite } from "./signature.ts";
 export { readSnapshot, type Snapshot, signSnapshot, snapshotType } from "./snapshot.ts";
 export {
   type Delivery,

@@ -1,20 +1,36 @@
-// The one file of this package that needs Node: native Ed25519 (node:crypto) behind the same two types.
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
-import { concat, fromHex, toHex } from "./bytes.ts";
-import { isSoundKey, type Signer, type Suite } from "./signature.ts";
+// The one file of this package that needs Node: native Ed25519 (node:crypto) behind the same two types, and SHA-256.
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  hash,
+  type KeyObject,
+  sign,
+  verify,
+} from "node:crypto";
+import { concat, equalBytes, fromHex } from "./bytes.ts";
+import { hashNatively } from "./hash.ts";
+import { isSoundKey, placeOf, type Signer, type Suite } from "./signature.ts";
 
 // DER of an Ed25519 SubjectPublicKeyInfo and PrivateKeyInfo up to the 32 key bytes (RFC 8410).
 const spki = fromHex("302a300506032b6570032100");
 const pkcs8 = fromHex("302e020100300506032b657004220420");
-const keys = new Map<string, KeyObject>();
+const plain = (digest: Buffer) => new Uint8Array(digest.buffer, digest.byteOffset, digest.length);
+hashNatively({
+  sha256: (bytes) => plain(hash("sha256", bytes, "buffer")),
+  hmacSha256: (key, message) => plain(createHmac("sha256", key).update(message).digest()),
+});
+
+const keys = new Map<number, { readonly raw: Uint8Array; readonly key: KeyObject }>();
 
 function publicKeyObject(raw: Uint8Array): KeyObject {
-  const id = toHex(raw);
-  const known = keys.get(id);
-  if (known) return known;
+  const place = placeOf(raw);
+  const known = keys.get(place);
+  if (known && equalBytes(known.raw, raw)) return known.key;
   const key = createPublicKey({ key: Buffer.from(concat(spki, raw)), format: "der", type: "spki" });
   if (keys.size > 4096) keys.clear();
-  keys.set(id, key);
+  keys.set(place, { raw: raw.slice(), key });
   return key;
 }
 

@@ -1,5 +1,6 @@
+import { z } from "zod";
 import { toBase64 } from "./bytes.ts";
-import { canonicalBytes } from "./canonical.ts";
+import { canonicalBytes, parseCanonical } from "./canonical.ts";
 import { requireCovered, requireCoveredChunk } from "./delivered/coverage.ts";
 import { readEvents } from "./delivered/events.ts";
 import { ResponseEvents } from "./delivered/response-events.ts";
@@ -29,6 +30,35 @@ export type Output =
       /** Base64 of little-endian values. */
       readonly data: string;
     };
+
+const finish = z.string().max(64);
+const outputShape = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("message"),
+    content: z.string().nullable(),
+    tool_calls: z.array(z.strictObject({ id: z.string(), name: z.string(), arguments: z.string() })),
+    finish,
+  }),
+  z.strictObject({ kind: z.literal("text"), text: z.string(), finish }),
+  z.strictObject({ kind: z.literal("embedding"), data: z.string() }),
+  z.strictObject({
+    kind: z.literal("tensor"),
+    name: z.string(),
+    type: z.string(),
+    dims: z.array(z.number().int().min(0)),
+    data: z.string(),
+  }),
+]);
+
+/** Reads an opened answer; undefined for bytes that are none. */
+export function readOutput(bytes: Uint8Array): Output | undefined {
+  try {
+    return outputShape.safeParse(parseCanonical(bytes)).data;
+  } catch (error) {
+    if (CountersignError.is(error)) return undefined;
+    throw error;
+  }
+}
 
 /** Element of the `output` list: canonical bytes of an answer. */
 export function outputBytes(output: Output): Uint8Array {
@@ -147,7 +177,9 @@ function fromTensors(body: JsonObject): Output[] {
         name,
         type: text(tensor.type),
         dims: array(tensor.dims).map((d) =>
-          Number.isSafeInteger(d) && (d as number) >= 0 ? (d as number) : malformed("A dimension is no whole number."),
+          Number.isSafeInteger(d) && (d as number) >= 0 && !Object.is(d, -0)
+            ? (d as number)
+            : malformed("A dimension is no whole number."),
         ),
         data: text(tensor.base64),
       };
@@ -184,6 +216,17 @@ function hasContent(choice: JsonObject): boolean {
   return says(choice.text) || says(delta.content) || says(delta.tool_calls) || says(choice.finish_reason);
 }
 
+/** A name given once: some clients join repetitions, some take the first, some the last. */
+function once(before: string, now: Json | undefined): string {
+  if (typeof now !== "string" || now === "") return before;
+  return before === "" ? now : malformed("A tool call's id or name comes in several parts.");
+}
+
+/** The values of a map under the keys 0, 1, 2, …: clients put each at its index, so none may be skipped. */
+function inOrder<T>(map: ReadonlyMap<number, T>): T[] {
+  return Array.from({ length: map.size }, (_, i) => map.get(i) ?? malformed("An index is skipped."));
+}
+
 /** Builds answers from the chunks of a chat or completion stream. */
 export class StreamedOutputs {
   readonly #path: EndpointPath;
@@ -208,7 +251,11 @@ export class StreamedOutputs {
         this.#final = object(chunk.response);
       return;
     }
-    for (const c of array(chunk.choices).map(object)) {
+    const choices = array(chunk.choices).map(object);
+    // Many clients read the first choice of a chunk alone: a second one of its index would be theirs to miss.
+    if (new Set(choices.map((c) => Number(c.index ?? 0))).size < choices.length)
+      malformed("A chunk has a choice twice.");
+    for (const c of choices) {
       const index = Number(c.index ?? 0);
       const choice = this.#choices.get(index) ?? { content: null, finish: null, calls: new Map() };
       this.#choices.set(index, choice);
@@ -221,8 +268,8 @@ export class StreamedOutputs {
         const call = choice.calls.get(at) ?? { id: "", name: "", arguments: "" };
         const fn = object(part.function ?? {});
         choice.calls.set(at, {
-          id: typeof part.id === "string" ? part.id : call.id,
-          name: call.name + (typeof fn.name === "string" ? fn.name : ""),
+          id: once(call.id, part.id),
+          name: once(call.name, fn.name),
           arguments: call.arguments + (typeof fn.arguments === "string" ? fn.arguments : ""),
         });
       }
@@ -237,18 +284,15 @@ export class StreamedOutputs {
         throw new CountersignError("STREAM_TRUNCATED", { message: "The stream ended before its last event." });
       return fromResponses(this.#final);
     }
-    return [...this.#choices.entries()]
-      .sort(([a], [b]) => a - b)
-      .map(([index, { content, finish, calls }]) => {
-        if (finish === null) {
-          throw new CountersignError("STREAM_TRUNCATED", {
-            message: `The stream ended before choice ${index} was finished.`,
-          });
-        }
-        if (this.#path === "/v1/completions") return { kind: "text", text: content ?? "", finish };
-        const tool_calls = [...calls.entries()].sort(([a], [b]) => a - b).map(([, call]) => call);
-        return { kind: "message", content, tool_calls, finish };
-      });
+    return inOrder(this.#choices).map(({ content, finish, calls }, index) => {
+      if (finish === null) {
+        throw new CountersignError("STREAM_TRUNCATED", {
+          message: `The stream ended before choice ${index} was finished.`,
+        });
+      }
+      if (this.#path === "/v1/completions") return { kind: "text", text: content ?? "", finish };
+      return { kind: "message", content, tool_calls: inOrder(calls), finish };
+    });
   }
 }
 

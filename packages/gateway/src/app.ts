@@ -211,6 +211,8 @@ function addNetwork(app: Hono<Env>, deps: Deps, facts: NetworkFacts): void {
       refusals: deps.refusals.recent(),
     });
   });
+  // Only a development trust is handed out: that of a real network must not come from the one it is about.
+  app.get("/trust.dev.json", (c, next) => (deps.trust.development ? c.json(deps.trust) : next()));
   app.get("/healthz", (c) => {
     const missing = deps.missing();
     return c.json({ ready: missing.length === 0, missing }, missing.length === 0 ? 200 : 503);

@@ -16,7 +16,7 @@ const types: Readonly<Record<string, string>> = {
 
 // The page checks receipts: nothing from elsewhere may run in it. Other gateways and logs may be read from it.
 const policy =
-  "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src *; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** A file of the explorer page. @throws ENDPOINT_UNKNOWN */
 export async function readPage(dir: string, path: string): Promise<Response> {

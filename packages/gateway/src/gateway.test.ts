@@ -303,7 +303,7 @@ describe("routes", () => {
   it("serves the page, and nothing beside it", async () => {
     const page = await get("/");
     expect(await page.text()).toContain("the page");
-    expect(page.headers.get("content-security-policy")).toContain("default-src 'self'");
+    expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
     const outside = await get("/assets/..%2f..%2fsecret.txt");
     expect(`${outside.status} ${await codeOf(outside)}`).toBe("404 ENDPOINT_UNKNOWN");
   });

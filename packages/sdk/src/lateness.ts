@@ -10,7 +10,8 @@ import type { Settings } from "./settings.ts";
 export function standingOf(settings: Settings, verdict: Verdict): Verdict["outcome"] {
   if (verdict.outcome !== "unmet" || verdict.requirements.length === 0) return verdict.outcome;
   // A refutation or revocation that a monitor found is not a matter of waiting.
-  if (verdict.checks.some((c) => c.status === "failed" && c.code === "CLAIM_REFUTED")) return "unmet";
+  const withdrawn = ["CLAIM_REFUTED", "NODE_NOT_ACTIVE"];
+  if (verdict.checks.some((c) => c.id === "snapshot.searched" && withdrawn.includes(c.code ?? ""))) return "unmet";
   const until = Math.floor((settings.now() + settings.inclusionWithin) / 1000);
   const late = verdict.findings.map((f) =>
     f.claim === "logged" && (f.code === "INCLUSION_MISSING" || f.code === "CHECKPOINT_NOT_WITNESSED")

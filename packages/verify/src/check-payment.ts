@@ -51,6 +51,8 @@ export function checkPayment(args: {
     finding: find("payment", "signature", "proven", reason, args.development, { facts }),
   });
   if (leaf.kind === "absent") {
+    if (delivery && delivery.paymentDigest !== null)
+      return unproven("The gateway countersigned a payment that the receipt does not commit to.");
     return offer.amount === "0"
       ? proven("The deployment is free: nothing may be charged.", {})
       : unproven("No payment is committed for a priced offer.");

@@ -70,6 +70,8 @@ export function checkSampling(args: {
       ? proven("The seeds are the client's.")
       : contradicted("The seeds are not those that the request asks for.");
   }
+  // The digest is in the seed: one that was not recomputed could have been tried until the draw pleased.
+  if (!request) return unproven("The request was not shown to be the committed one.");
   const mine = args.delivered.clientNonce;
   if (mine === undefined || statement.nonceSource !== "client") {
     return unproven("The nonce was not shown to be the client's, so whoever drew it may have drawn again.");

@@ -1,6 +1,10 @@
 import {
   type Check,
   CountersignError,
+  type Envelope,
+  type ErrorCode,
+  envelopeDigest,
+  equalBytes,
   fromBase64Url,
   fromHex,
   type Hex,
@@ -10,6 +14,7 @@ import {
   type Snapshot,
   type Suite,
   type Trust,
+  taggedHash,
 } from "@countersign/core";
 import { checkSetProof, decodeSetProof, type SetCheck } from "@countersign/log";
 import type { Place } from "./check-log.ts";
@@ -24,6 +29,8 @@ export type Searched = {
   readonly withdrawn: string | undefined;
   /** Whether fewer monitors than the quorum list something against it. */
   readonly disputed: boolean;
+  /** Whether the evidence that the monitors found in the log is all attached: a holder could leave out a dispute. */
+  readonly complete: boolean;
 };
 
 const title = "Monitors searched the log for refutations and revocations and found none";
@@ -48,8 +55,9 @@ export function checkSnapshots(args: {
   const { receipt, trust, place } = args;
   const id = "snapshot.searched";
   const times = new Map<Hex, number>();
-  const against = new Map<Hex, string>();
+  const against = new Map<Hex, { readonly why: string; readonly code: ErrorCode }>();
   const reasons: string[] = [];
+  let complete = true;
   for (const item of receipt.snapshots) {
     const read = readOne(item.envelope, args);
     if (typeof read === "string") {
@@ -60,25 +68,31 @@ export function checkSnapshots(args: {
     const refutation = prove(snapshot.refuted.root, "set", args.subject, item.proofs.refuted);
     // The proofs may stand in any order, and some be missing: each key takes the one that speaks of it.
     const revocations = args.signers.map((key) => proveAny(snapshot.revoked.root, key, item.proofs.revoked));
-    if (refutation.status === "member") against.set(snapshot.monitor, "lists a refutation of this receipt");
+    if (refutation.status === "member")
+      against.set(snapshot.monitor, { why: "lists a refutation of this receipt", code: "CLAIM_REFUTED" });
     else if (revocations.some((r) => r.status === "member"))
-      against.set(snapshot.monitor, "lists a key of this receipt as revoked");
+      against.set(snapshot.monitor, { why: "lists a key of this receipt as revoked", code: "NODE_NOT_ACTIVE" });
     const unclear = [refutation, ...revocations].some((r) => r.status === "failed");
     const early = placeFault(snapshot, root, place);
     if (unclear) reasons.push("A proof in a snapshot does not check.");
     else if (early) reasons.push(early);
-    else if (!against.has(snapshot.monitor))
+    else {
+      complete &&= hasEvidence(snapshot, args, item.proofs.evidence);
       times.set(snapshot.monitor, Math.max(snapshot.time, times.get(snapshot.monitor) ?? 0));
+    }
   }
+  // Whoever lists something against it has not searched and found nothing, whichever of its snapshots came first.
+  for (const monitor of against.keys()) times.delete(monitor);
   const nameOf = (key: Hex) => trust.monitors.keys.find((m) => m.key === key)?.name ?? key;
   const [first] = against;
   if (first && against.size >= trust.monitors.quorum) {
-    const why = `${nameOf(first[0])} ${first[1]}.`;
+    const why = `${nameOf(first[0])} ${first[1].why}.`;
     return {
-      checks: [ran(id, title, false, why, "CLAIM_REFUTED")],
+      checks: [ran(id, title, false, why, first[1].code)],
       searchedThrough: null,
       withdrawn: why,
       disputed: true,
+      complete,
     };
   }
   const disputed = against.size > 0;
@@ -91,6 +105,7 @@ export function checkSnapshots(args: {
       searchedThrough: through,
       withdrawn: undefined,
       disputed,
+      complete,
     };
   }
   const none =
@@ -103,7 +118,33 @@ export function checkSnapshots(args: {
           reasons.join(" ") || "Fewer monitors searched than the trust asks for.",
           "SNAPSHOT_INVALID",
         );
-  return { checks: [none], searchedThrough: null, withdrawn: undefined, disputed };
+  return { checks: [none], searchedThrough: null, withdrawn: undefined, disputed, complete };
+}
+
+/** Whether the attached items are the evidence that the log held at a snapshot: `H(before ‖ envelope)` from zeros. */
+function hasEvidence(
+  { evidence }: Snapshot,
+  { receipt, subject }: { readonly receipt: Receipt; readonly subject: Hex },
+  text: string,
+): boolean {
+  const found = prove(evidence.root, "map", subject, text);
+  if (found.status === "absent") return true;
+  if (found.status === "failed" || !found.value) return false;
+  // Late evidence makes an older snapshot's digest one of a shorter list: some beginning of what is attached must fit.
+  let chain = new Uint8Array(32);
+  return receipt.evidence.some(({ envelope }) => {
+    chain = extend(chain, envelope);
+    return equalBytes(chain, found.value as Uint8Array);
+  });
+}
+
+/** An envelope whose payload is no base64 has no digest, and no log holds it. */
+function extend(before: Uint8Array, envelope: Envelope): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(taggedHash("countersign/evidence-chain/v1", before, fromHex(envelopeDigest(envelope))));
+  } catch {
+    return new Uint8Array(32);
+  }
 }
 
 /** Why a snapshot says nothing about a receipt at this place, or undefined when it does. */

@@ -13,13 +13,16 @@ import {
   modelLeafShape,
   type Opened,
   type Output,
+  offerLeafShape,
   openedBytes,
   outputBytes,
   type Param,
   type ParsedRequest,
   plain,
   type Receipt,
+  readOutput,
   requestDigest,
+  requestTag,
   resultLeafShape,
   type Statement,
   toHex,
@@ -128,6 +131,10 @@ export function compareRequest(sides: Sides): Comparison {
   if (raw === undefined)
     return closed("The committed request cannot be recomputed without an opening or the holder's secret.");
   if (!opened.fields.has("offer")) return closed("The field offer is closed: which offer was accepted is not shown.");
+  // With another nonce in the tag, two runs of one request would not be seen to be two (A4).
+  const accepted = readLeaf(offerLeafShape, opened, "offer")?.offer;
+  if (accepted === undefined || toHex(requestTag(known, accepted)) !== statement.requestTag)
+    return different("REQUEST_MISMATCH", "The public request tag is not that of this nonce and offer.");
   return same("The committed bytes and the request digest are those of the request.");
 }
 
@@ -144,11 +151,14 @@ export function comparePrompt(sides: Sides, request: Comparison, parsed: ParsedR
   const rewrites = statement.rewrites.filter((r) => !(origin && r === "model"));
   const declared = (what: string) => statement.rewrites.includes(what);
   const model = readLeaf(modelLeafShape, opened, "model");
+  if (model && model.requested !== parsed.model) {
+    return different(
+      "REWRITE_UNDECLARED",
+      `The request asks for ${parsed.model}, the receipt says ${model.requested} was asked for. No rewrite is declared.`,
+    );
+  }
   if (!declared("model")) {
     const other = [
-      model &&
-        model.requested !== parsed.model &&
-        `The request asks for ${parsed.model}, the receipt says ${model.requested} was asked for.`,
       model?.substitutedFrom && "Another model was put in the place of the one that was asked for.",
       !origin &&
         statement.model.id !== parsed.model &&
@@ -168,6 +178,7 @@ export function comparePrompt(sides: Sides, request: Comparison, parsed: ParsedR
       return closed(`The committed ${field} cannot be recomputed without an opening.`);
     }
   }
+  if (!model) return closed("The field model is closed: which model was asked for is not shown.");
   const effective = readParams(opened);
   if (!effective) return closed("The parameters in effect are not opened.");
   for (const [name, wanted] of Object.entries(parsed.params)) {
@@ -199,10 +210,11 @@ export function compareOutput(sides: Sides): Comparison {
   if (!delivered.output) {
     // A language model's answer stands at the even places, its tokens at the odd ones.
     const step = statement.endpoint === "/v1/embeddings" || statement.endpoint === "/v1/infer" ? 1 : 2;
-    const all = list.leaves.every((_, i) => i % step !== 0 || opened.elements.has(`output/${i}`));
-    return all
-      ? same("The answer is opened from the commitment itself.")
-      : closed("The answer was neither supplied nor opened.");
+    const answers = list.leaves.flatMap((_, i) => (i % step === 0 ? [opened.elements.get(`output/${i}`)] : []));
+    if (answers.includes(undefined)) return closed("The answer was neither supplied nor opened.");
+    const outputs = answers.map((bytes) => readOutput(bytes as Uint8Array));
+    if (outputs.includes(undefined)) return closed("A committed answer cannot be read.", "OUTPUT_MISMATCH");
+    return outputs.map(unfinished).find((why) => why) ?? same("The answer is opened from the commitment itself.");
   }
   if ("text" in delivered.output) return compareText(sides, list.leaves, delivered.output.text);
   const answer = readAnswerOf(delivered, statement.endpoint);
@@ -224,20 +236,28 @@ export function compareOutput(sides: Sides): Comparison {
   for (const [i, output] of outputs.entries()) {
     const found = compareOne(sides, list.leaves, output, i);
     if (found) return found;
-    if (isText(output) && "finish" in output && !finishes.includes(output.finish)) {
-      return closed(`Choice ${i} ended with "${output.finish}", which is no full answer.`, "RUN_INCOMPLETE");
-    }
+    const cut = unfinished(output, i);
+    if (cut) return cut;
   }
+  return compareNames(sides, answer.models) ?? same("The delivered answer is the committed one, byte for byte.");
+}
+
+/** That an answer ended in a way that is no full answer. */
+const unfinished = (output: Output | undefined, i: number): Comparison | undefined =>
+  output && "finish" in output && !finishes.includes(output.finish)
+    ? closed(`Choice ${i} ended with "${output.finish.slice(0, 64)}", which is no full answer.`, "RUN_INCOMPLETE")
+    : undefined;
+
+/** Whether the answer names a model that is not the receipt's; a level behind the name must be the one asked for. */
+function compareNames({ opened, statement, request }: Sides, models: readonly string[]): Comparison | undefined {
   const asked = readLeaf(modelLeafShape, opened, "model");
-  const names = [statement.model.id, asked?.requested, asked?.served];
-  const foreign = answer.models.find((m) => !names.includes(m) && m.split(":")[0] !== asked?.requested);
-  if (asked && foreign !== undefined) {
-    return different(
-      "OUTPUT_MISMATCH",
-      `The answer names the model ${JSON.stringify(foreign.slice(0, 80))}, which is not the receipt's.`,
-    );
-  }
-  return same("The delivered answer is the committed one, byte for byte.");
+  const written = request && "parsed" in request ? request.parsed.value.model : undefined;
+  const names = [statement.model.id, asked?.requested, asked?.served, written];
+  const foreign = models.find((m) => !names.includes(m));
+  if (foreign === undefined) return undefined;
+  const why = `The answer names the model ${JSON.stringify(foreign.slice(0, 80))}, which is not the receipt's.`;
+  // Without the request and leaf `model` it may be how the caller wrote it.
+  return asked && written !== undefined ? different("OUTPUT_MISMATCH", why) : closed(why, "OUTPUT_MISMATCH");
 }
 
 /** What is wrong with one answer, or undefined when it is the committed one. */
@@ -269,7 +289,11 @@ function compareText({ opened, statement, secret }: Sides, leaves: readonly Uint
   if (committed) {
     const said =
       committed.kind === "message" ? committed.content : committed.kind === "text" ? committed.text : undefined;
-    if (said === undefined) return closed("The committed answer is no text.");
+    if (typeof said !== "string") return closed("The committed answer is no text.");
+    if (committed.kind === "message" && committed.tool_calls.length > 0)
+      return closed("The committed answer has tool calls, which a plain text does not show.", "OUTPUT_MISMATCH");
+    const cut = unfinished(committed, 0);
+    if (cut) return cut;
     return said === text
       ? same("The text is the committed first choice's.")
       : different("OUTPUT_MISMATCH", "The text is not the committed first choice's.");
@@ -290,15 +314,6 @@ function compareText({ opened, statement, secret }: Sides, leaves: readonly Uint
     );
   }
   return closed("A plain text can be compared only when the first choice is opened.");
-}
-
-function readOutput(bytes: Uint8Array): Output | undefined {
-  try {
-    const value = JSON.parse(new TextDecoder().decode(bytes)) as Output | null;
-    return typeof value === "object" && value !== null && typeof value.kind === "string" ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The demand that the statement records, as leaf `policy` must hold it. */

@@ -51,7 +51,7 @@ export function concludeVerdict(input: {
   readonly searched: Searched;
   /** Whether the statement is signed by the node it names, for the trusted network. */
   readonly signed: boolean;
-  /** Whether offer and gateway are known. */
+  /** Whether offer and gateway are known, and all logged evidence is attached. */
   readonly whole: boolean;
   readonly disputed: boolean;
   readonly unmet: Verdict["unmet"];

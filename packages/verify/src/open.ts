@@ -11,7 +11,9 @@ import {
   fieldSalt,
   fields,
   fromHex,
+  type Hex,
   type Opening,
+  openFields,
   outputBytes,
   type ParsedRequest,
   parseRequest,
@@ -71,7 +73,8 @@ export function readAnswerOf(
 export function completeReceipt(receipt: Receipt, delivered: Delivered): Receipt {
   if (!receipt.holder) return receipt;
   const secret = fromHex(receipt.holder.receiptSecret);
-  const openings = [...receipt.openings];
+  // What does not fit counts as absent; kept here, it would stand in the place of the opening that does.
+  const openings = soundOpenings(receipt);
   const known = new Set(openings.map((o) => o.path));
   const leafOf = (field: Field) => receipt.leaves[fields.indexOf(field)];
   const add = (path: string, value: Opening["value"]) => {
@@ -108,6 +111,23 @@ export function completeReceipt(receipt: Receipt, delivered: Delivered): Receipt
     }
   }
   return { ...receipt, openings };
+}
+
+/** The openings that fit their leaves. */
+function soundOpenings(receipt: Receipt): Opening[] {
+  const { fields: opened, elements, salts } = openFields(receipt);
+  const bytesOf = (bytes: Uint8Array) => ({ bytes: toBase64Url(bytes) });
+  const valueIn = (value: FieldValue): Opening["value"] =>
+    value.kind === "absent"
+      ? "absent"
+      : value.kind === "list"
+        ? { list: value.leaves.map(toHex) }
+        : bytesOf(value.bytes);
+  const all = [
+    ...[...opened].map(([p, v]) => [p, valueIn(v)] as const),
+    ...[...elements].map(([p, b]) => [p, bytesOf(b)] as const),
+  ];
+  return all.map(([path, value]) => ({ path, salt: salts.get(path) as Hex, value }));
 }
 
 /** Fields whose openings travel with every receipt. */
@@ -153,15 +173,20 @@ export function refreshReceipt(mine: Receipt, theirs: Receipt): Receipt {
   // Mine come first and are never cut: a hostile copy can neither replace nor crowd out what I have.
   const union = <T>(a: readonly T[], b: readonly T[], most: number) =>
     [...new Map([...a, ...b].map((t) => [JSON.stringify(t), t])).values()].slice(0, Math.max(most, a.length));
+  // Newer proofs and snapshots come before my later ones, where there is room; every one of them is tried. My first ones
+  // never go: however many copies a hostile gateway sends, it cannot push out what I had before.
+  const renew = <T>(a: readonly T[], b: readonly T[], most: number) => {
+    const half = most >> 1;
+    return union([...a.slice(0, half), ...b.slice(0, half)], a.slice(half), most).slice(0, most);
+  };
   return {
     ...mine,
     offer: mine.offer ?? theirs.offer,
     delivery: mine.delivery ?? theirs.delivery,
     keys: union(mine.keys, theirs.keys, 16),
     evidence: union(mine.evidence, theirs.evidence, 64),
-    // Newer proofs and snapshots first, where there is room: every one of them is tried.
-    inclusion: union(theirs.inclusion.slice(0, 32), mine.inclusion, 65).slice(0, 65),
-    snapshots: union(theirs.snapshots.slice(0, 8), mine.snapshots, 16).slice(0, 16),
+    inclusion: renew(mine.inclusion, theirs.inclusion, 65),
+    snapshots: renew(mine.snapshots, theirs.snapshots, 16),
     anchors: union(mine.anchors, theirs.anchors, 16),
     head: mine.head ?? theirs.head,
   };

@@ -21,6 +21,7 @@ import {
   readDemand,
   readEvidence,
   readRun,
+  rememberingSuite,
   type Statement,
   type Suite,
   sha256Hex,
@@ -88,8 +89,17 @@ export function verify(args: VerifyArgs): Verdict {
 
 const formTitle = "The receipt can be read";
 
+const remembering = new WeakMap<Suite, Suite>();
+
+/** The suite with its memory of the checks that held: one verdict makes some of them twice, receipts share others. */
+function remember(suite: Suite): Suite {
+  const made = remembering.get(suite) ?? rememberingSuite(suite);
+  remembering.set(suite, made);
+  return made;
+}
+
 function judgeReceipt(args: VerifyArgs, wanted: Policy | undefined): Verdict {
-  const suite = args.suite ?? portableSuite;
+  const suite = remember(args.suite ?? portableSuite);
   const receipt = parseReceipt(args.receipt);
   const { predicate: statement, subject: receiptRoot } = readRun(receipt.statement);
   const root = checkRoot(receipt, receiptRoot);
@@ -229,8 +239,8 @@ function judgeReceipt(args: VerifyArgs, wanted: Policy | undefined): Verdict {
     findings,
     checks,
     searched,
-    // Without the offer, what was bought and which gateway answers for it is only the node's word.
-    whole: accepted !== undefined && gateway.key !== undefined,
+    // Without a known gateway's offer, what was bought is only the node's word; and logged evidence may be left out.
+    whole: accepted !== undefined && gateway.offerKnown && searched.complete,
     disputed:
       searched.disputed ||
       items.good.some(

@@ -3,7 +3,7 @@ import { CountersignError } from "@countersign/core";
 import type { Command } from "commander";
 import { homeFolder } from "../network/home.ts";
 import { type Checked, checkLevels, checkModels } from "../network/self-check.ts";
-import { type Network, startNetwork } from "../network/start.ts";
+import { type Network, startNetwork, type Upstream } from "../network/start.ts";
 import { note, paint, print, printable, progress, table } from "../terminal.ts";
 
 const clip = (text: string, length: number) => {
@@ -37,6 +37,7 @@ export async function startWithProgress(options: {
   readonly home?: string | undefined;
   readonly models?: readonly string[] | undefined;
   readonly trustFile?: string | undefined;
+  readonly upstream?: Upstream | undefined;
 }): Promise<Network> {
   const bar = progress("Starting", "steps");
   const started = performance.now();
@@ -47,6 +48,7 @@ export async function startWithProgress(options: {
       port: options.port,
       models: options.models,
       trustFile: options.trustFile,
+      upstream: options.upstream,
       page: pageFolder(),
       onStep: (step) => {
         steps++;
@@ -98,6 +100,23 @@ export function showNetwork(network: Network): string {
   ].join("\n");
 }
 
+type UpOptions = {
+  readonly port: string;
+  readonly home?: string;
+  readonly trustFile: string;
+  readonly models?: string;
+  readonly upstream?: string;
+  readonly upstreamModel?: string;
+  readonly check: boolean;
+};
+
+/** The upstream that was named, both parts of it or none. @throws COMMAND_MISUSED */
+function upstreamOf({ upstream, upstreamModel }: UpOptions): Upstream | undefined {
+  if (upstream === undefined && upstreamModel === undefined) return undefined;
+  if (upstream !== undefined && upstreamModel !== undefined) return { url: upstream, model: upstreamModel };
+  throw new CountersignError("COMMAND_MISUSED", { message: "--upstream and --upstream-model belong together." });
+}
+
 export function upCommand(program: Command): void {
   program
     .command("up")
@@ -109,13 +128,19 @@ export function upCommand(program: Command): void {
     .option("--home <folder>", "where weights are kept and runs live (default: .countersign here)")
     .option("--trust-file <file>", "where to write the trust file of this run", "trust.dev.json")
     .option("--models <names>", "only these models, by comma")
+    .option(
+      "--upstream <url>",
+      "sell the answers of an OpenAI-compatible server too, at the level origin: its base URL, ending in /v1",
+    )
+    .option("--upstream-model <name>", "the model's name there; its key comes from COUNTERSIGN_UPSTREAM_KEY")
     .option("--no-check", "skip the self-check")
-    .action(async (options: { port: string; home?: string; trustFile: string; models?: string; check: boolean }) => {
+    .action(async (options: UpOptions) => {
       const network = await startWithProgress({
         port: portOf(options.port),
         home: options.home,
         models: options.models?.split(","),
         trustFile: options.trustFile,
+        upstream: upstreamOf(options),
       });
       const ending = untilSignal();
       await writeLocal(network, options.home);

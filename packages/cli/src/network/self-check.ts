@@ -4,7 +4,7 @@ import { findOnnxModel } from "@countersign/node";
 import { type Client, countersign, privateKeyWallet } from "@countersign/sdk";
 import { inferTensors } from "../tasks.ts";
 import { exampleOf } from "./examples.ts";
-import type { Network } from "./start.ts";
+import { type Network, upstreamId } from "./start.ts";
 
 /** One paid inference and what its receipt showed. */
 export type Checked = {
@@ -90,7 +90,9 @@ export async function checkLevels(network: Network, onDone?: (done: Checked) => 
   const client = localClient(network);
   const model = network.models.find((m) => m === "countersign-pocket") ?? (network.models[0] as string);
   const results: Checked[] = [];
-  for (const level of offeredLevels) {
+  const asked: { readonly level: string; readonly model: string }[] = offeredLevels.map((level) => ({ level, model }));
+  if (network.models.includes(upstreamId)) asked.unshift({ level: "origin", model: upstreamId });
+  for (const { level, model } of asked) {
     const done = await timed(level, model, async () => {
       const answer = await client.chat(question, { model, policy: level, synthetic: true });
       return { ...answer, answer: answer.text ?? "" };
@@ -111,7 +113,7 @@ const brief = (said: Json | undefined): string | undefined =>
 export async function checkModels(network: Network, onDone?: (done: Checked) => void): Promise<readonly Checked[]> {
   const client = localClient(network);
   const results: Checked[] = [];
-  for (const model of network.models) {
+  for (const model of network.models.filter((m) => m !== upstreamId)) {
     const source = findOnnxModel(model);
     const done = await timed(source?.job ?? "chat", model, async () => {
       if (!source) {

@@ -15,6 +15,7 @@ import {
 import { ed25519Signer } from "@countersign/core/node";
 import { formatVkey, verifierKey } from "@countersign/log";
 import { defaultModels, registerModel } from "@countersign/node";
+import { addModel } from "@countersign/registry";
 import {
   type Anvil,
   type Deployment,
@@ -77,6 +78,13 @@ async function freePort(port: number): Promise<number> {
   });
 }
 
+/** Somebody's OpenAI-compatible server. Its key comes from COUNTERSIGN_UPSTREAM_KEY. */
+export type Upstream = { readonly url: string; readonly model: string };
+
+/** Name under which an upstream is sold. */
+export const upstreamId = "upstream";
+const apiKeyVariable = "COUNTERSIGN_UPSTREAM_KEY";
+
 /** What `startNetwork` can be told. */
 export type StartOptions = {
   readonly home: string;
@@ -86,6 +94,8 @@ export type StartOptions = {
   readonly trustFile?: string | undefined;
   /** Only these models; all whose weights are here when absent. */
   readonly models?: readonly string[] | undefined;
+  /** An OpenAI-compatible server to sell answers of, at the level `origin`. */
+  readonly upstream?: Upstream | undefined;
   /** Folder of the built page. */
   readonly page?: string | undefined;
   readonly onStep?: (step: string) => void;
@@ -124,7 +134,13 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
     const network = `eip155:${contracts.chainId}`;
 
     step("models");
-    const { models, absent } = await registerModels(home, keys.publisher.signer, options.models, step);
+    const registered = await registerModels(home, keys.publisher.signer, options.models, step);
+    const { absent } = registered;
+    const models = [...registered.models];
+    if (options.upstream) {
+      await registerUpstream(home, keys.publisher.signer, options.upstream);
+      models.push(upstreamId);
+    }
 
     step("auditor");
     const gatewayUrl = `http://127.0.0.1:${port}`;
@@ -178,6 +194,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
         keys.registrar.signer,
       );
     const token = randomBytes(32).toString("hex");
+    const upstreamKey = process.env[apiKeyVariable];
     const known = new Map(defaultModels(home.weights).map((m) => [m.id, m]));
     const node = await launch(
       "node",
@@ -189,9 +206,18 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
         publishers: [keys.publisher.key],
         catalogue: home.catalogue,
         state: join(home.run, "node"),
-        deployments: models.map((model) => ({ model, labels: ["development"], ...known.get(model)?.deployment })),
+        deployments: models.map((model) => ({
+          model,
+          labels: ["development"],
+          ...known.get(model)?.deployment,
+          ...(model === upstreamId && { upstream: { ...options.upstream, ...(upstreamKey && { apiKeyVariable }) } }),
+        })),
       },
-      { COUNTERSIGN_NODE_SEED: keys.node.seed, COUNTERSIGN_NODE_TOKEN: token },
+      {
+        COUNTERSIGN_NODE_SEED: keys.node.seed,
+        COUNTERSIGN_NODE_TOKEN: token,
+        ...(upstreamKey && { [apiKeyVariable]: upstreamKey }),
+      },
     );
 
     step("gateway");
@@ -284,6 +310,24 @@ async function registerModels(
     message: unknown === undefined ? "No model's weights are on this machine." : `No model is known as ${unknown}.`,
     remedy: "countersign models list shows what is known; countersign models pull NAME fetches weights.",
   });
+}
+
+/** A manifest for a model that nobody here has: it names the server and the name there, and claims no weights. */
+async function registerUpstream(home: Home, publisher: Signer, upstream: Upstream): Promise<void> {
+  const facts = {
+    title: `${upstream.model} as ${upstream.url} serves it`,
+    job: "chat",
+    architecture: "unknown",
+    engine: "upstream",
+    entry: "served-by.txt",
+    quantisation: "unknown",
+    parameters: null,
+    licence: "unknown",
+    tokenizer: null,
+    chatTemplate: null,
+  } as const;
+  const files = [{ name: "served-by.txt", bytes: Buffer.from(`${upstream.model} at ${upstream.url}\n`) }];
+  await addModel(home.catalogue, { id: upstreamId, facts, files }, publisher);
 }
 
 function trustOf(args: {

@@ -34,7 +34,8 @@ const textOrNothing = (value: Json | undefined, where: string) =>
   value === null ||
   typeof value === "string" ||
   uncovered(`something other than text at ${where}`);
-const isIndex = (value: Json | undefined) => typeof value === "number" && Number.isInteger(value) && value >= 0;
+/** Whether a value is a place in a list. */
+export const isIndex = (value: Json | undefined) => typeof value === "number" && Number.isInteger(value) && value >= 0;
 
 /** Members of an answer or chunk that describe it and say nothing of their own. */
 const frame = ["id", "object", "created", "model", "usage", "system_fingerprint", "service_tier", "countersign"];
@@ -83,25 +84,46 @@ const responseMembers = [
   ..."text tool_choice tools top_logprobs top_p truncation user".split(" "),
 ];
 
-/** Text of each part of each message, and arguments of each call, in an answer of `/v1/responses`. */
+/** Refuses an item of a response that says more than text and calls; gives its type. @throws OUTPUT_MISMATCH */
+export function coverItem(value: Json | undefined, where: string): "message" | "function_call" {
+  if (isObject(value) && value.type === "function_call") {
+    only(value, ["id", "type", "status", "call_id", "name", "arguments"], where);
+    return "function_call";
+  }
+  const item = only(value, ["id", "type", "status", "role", "content"], where);
+  if (item.type !== "message" || item.role !== "assistant") uncovered(`another item than a message at ${where}`);
+  const parts = list(item.content, `${where}.content`);
+  // The text is committed whole: cut in parts, a client could take one part for all of it.
+  if (parts.length > 1) uncovered(`several parts at ${where}`);
+  for (const part of parts) coverPart(part, `${where}.content[0]`);
+  return "message";
+}
+
+/** Refuses a part of a message that is more than its text. @throws OUTPUT_MISMATCH */
+export function coverPart(value: Json | undefined, where: string): void {
+  const { type, text } = only(value, ["type", "text", "logprobs"], where);
+  if (type !== "output_text" || typeof text !== "string") uncovered(`another part than text at ${where}`);
+}
+
+const isEnded = (status: Json | undefined) =>
+  status === undefined || status === null || status === "completed" || status === "incomplete";
+
+/** Refuses an answer of `/v1/responses` that is more than one text, its calls and how it ended. @throws OUTPUT_MISMATCH */
 export function coverResponse(value: JsonObject): void {
   only(value, responseMembers, "the response");
+  if (!isEmpty(value.error) || !isEnded(value.status)) uncovered("another end than its receipt");
+  const reason = isObject(value.incomplete_details) ? value.incomplete_details.reason : undefined;
+  if (reason !== undefined && (value.status !== "incomplete" || reason !== "max_output_tokens"))
+    uncovered("another reason to have ended");
   let whole = "";
   list(value.output, "output").forEach((item, i) => {
     const where = `output[${i}]`;
-    if (isObject(item) && item.type === "function_call") {
-      only(item, ["id", "type", "status", "call_id", "name", "arguments"], where);
-      return;
+    if (coverItem(item, where) === "message") {
+      if (i > 0) uncovered(`a message behind the first item at ${where}`);
+      const [part] = (item as { content: readonly { text: string }[] }).content;
+      whole = part?.text ?? "";
     }
-    const message = only(item, ["id", "type", "status", "role", "content", "phase"], where);
-    if (message.type !== "message" || message.role !== "assistant")
-      uncovered(`another item than a message at ${where}`);
-    for (const [j, part] of list(message.content, `${where}.content`).entries()) {
-      const { type, text } = only(part, ["type", "text", "logprobs"], `${where}.content[${j}]`);
-      if (type !== "output_text" || typeof text !== "string")
-        uncovered(`another part than text at ${where}.content[${j}]`);
-      whole += text as string;
-    }
+    if (!isEnded((item as JsonObject).status)) uncovered(`an unfinished item at ${where}`);
   });
   if (value.output_text !== undefined && value.output_text !== null && value.output_text !== whole)
     uncovered("another text in output_text");

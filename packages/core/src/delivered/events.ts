@@ -15,9 +15,9 @@ const malformed = (why: string, cause?: unknown) =>
  * @throws STREAM_MALFORMED
  */
 export function readEvent(block: string): DeliveredEvent | undefined {
-  // Some readers end a line at a lone carriage return: an event could hide behind it, in a comment even.
-  if (block.includes("\r") || block.includes("\ufeff"))
-    throw malformed("It holds a carriage return or a byte order mark.");
+  // Some readers end a line at a lone carriage return: an event could hide behind it, in a comment even. A byte order
+  // mark, which some drop, makes a line that is none of ours; inside a text it is the model's.
+  if (block.includes("\r")) throw malformed("It holds a carriage return.");
   let event: string | undefined;
   let data: string | undefined;
   for (const line of block.split("\n")) {

@@ -5,7 +5,10 @@ import { normalise, printPolicy } from "./text.ts";
 
 /** Conjunction: what both ask for. Sources of policy only tighten (spec/policy.md §4). */
 export function tighten(...policies: readonly Policy[]): Policy {
-  return normalise({ all: policies });
+  const [first] = policies;
+  // Most callers demand what they buy: one text is one policy.
+  const text = first && printPolicy(first);
+  return first && policies.every((p) => printPolicy(p) === text) ? normalise(first) : normalise({ all: policies });
 }
 
 /** The stricter of release rules: `met` before `signed` before `live`. */

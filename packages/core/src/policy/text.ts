@@ -118,6 +118,27 @@ class Reader {
   }
 }
 
+// The same few policies stand in every receipt: what a text says is read once, and printed once.
+const parsed = new Map<string, Policy>();
+const normals = new WeakMap<Policy, Normal>();
+
+function remember(text: string, normal: Normal): Policy {
+  if (parsed.size >= 512) parsed.clear();
+  const policy = freeze(normal.policy);
+  parsed.set(text, policy);
+  normals.set(policy, { policy, text: normal.text });
+  return policy;
+}
+
+// A policy that many hold must not change under one of them.
+function freeze(policy: Policy): Policy {
+  if (isAll(policy)) policy.all.forEach(freeze);
+  else if (isAny(policy)) policy.any.forEach(freeze);
+  else Object.freeze(policy.facts);
+  Object.freeze(isAll(policy) ? policy.all : isAny(policy) ? policy.any : policy);
+  return Object.freeze(policy);
+}
+
 /**
  * Reads a policy's text form (spec/policy.md §2), in normal form.
  *
@@ -125,12 +146,14 @@ class Reader {
  * @example parsePolicy("tee & signature | execution:proof(scope=inference)")
  */
 export function parsePolicy(text: string): Policy {
+  const known = parsed.get(text);
+  if (known) return known;
   if (text.length > maxText) malformed(`longer than ${maxText} characters`, maxText);
   const reader = new Reader(text);
   const policy = reader.any(0);
   reader.match(space);
   if (reader.at < text.length) malformed(`unexpected ${JSON.stringify(text[reader.at])}`, reader.at);
-  return normalise(policy);
+  return remember(text, normalForm(policy));
 }
 
 function printRequirement({ claim, ground, facts }: Requirement): string {
@@ -181,7 +204,7 @@ function textOf(policy: Policy): string {
   return printRequirement(policy);
 }
 
-const normalForm = (policy: Policy): Normal => reduce(policy, 0, { left: maxPrinted });
+const normalForm = (policy: Policy): Normal => normals.get(policy) ?? reduce(policy, 0, { left: maxPrinted });
 
 /** The one text of a policy in normal form: flat, sorted, without repetition. */
 export const printPolicy = (policy: Policy): string => normalForm(policy).text;
@@ -189,11 +212,23 @@ export const printPolicy = (policy: Policy): string => normalForm(policy).text;
 /** Flattens, sorts and dedupes; two policies that say the same with the same words print the same. @throws POLICY_MALFORMED */
 export const normalise = (policy: Policy): Policy => normalForm(policy).policy;
 
+let nameOf: ReadonlyMap<string, string> | undefined;
+
+/** Text → name, the first that fits; printed once, because every verdict asks. */
+function presetNames(): ReadonlyMap<string, string> {
+  const names = (Object.keys(presets) as Preset[]).filter((n) => n !== "logged" && n !== "audit");
+  const known = [["audit"], ...names.map((n) => [n]), ...names.map((n) => [n, "logged"]), ["logged"]];
+  const made = new Map<string, string>();
+  for (const list of known) {
+    const text = printPolicy({ all: list.map((n) => presets[n as Preset]) });
+    if (!made.has(text)) made.set(text, list.join(" & "));
+  }
+  return made;
+}
+
 /** The shortest name people know a policy by: a preset's, presets joined, or its text. */
 export function describePolicy(policy: Policy): string {
   const text = printPolicy(policy);
-  const names = (Object.keys(presets) as Preset[]).filter((n) => n !== "logged" && n !== "audit");
-  const known = [["audit"], ...names.map((n) => [n]), ...names.map((n) => [n, "logged"]), ["logged"]];
-  const found = known.find((list) => printPolicy({ all: list.map((n) => presets[n as Preset]) }) === text);
-  return found ? found.join(" & ") : text;
+  nameOf ??= presetNames();
+  return nameOf.get(text) ?? text;
 }

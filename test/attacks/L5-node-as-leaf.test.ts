@@ -1,0 +1,43 @@
+import { utf8 } from "@countersign/core";
+import { checkInclusion, checkTlogProof, hashLeaf, hashNode, parseVkey, parsePolicy, treeRoot } from "@countersign/log";
+import { fromBase64Url } from "@countersign/core";
+import { nodeSuite } from "@countersign/core/node";
+import { expect, test } from "vitest";
+import { trust } from "../fixtures/receipt.ts";
+import { codesOf, honest, judgeIt } from "./receipts.ts";
+
+const leaves = ["a", "b", "c"].map((t) => hashLeaf(utf8(t)));
+const [a, b, c] = leaves as [Uint8Array, Uint8Array, Uint8Array];
+const root = treeRoot(leaves);
+const check = (leafHash: Uint8Array, index: number, size: number, path: readonly Uint8Array[]) =>
+  checkInclusion({ leaf: leafHash, index, size, proof: path, root }).status;
+
+test("L5: leaves and nodes are of different kinds, and no odd leaf counts twice", () => {
+  expect(check(a, 0, 3, [b, c])).toBe("ok");
+  expect(check(c, 2, 3, [hashNode(a, b)])).toBe("ok");
+  // The inner node as a leaf of a smaller tree, and the odd leaf paired with itself.
+  expect(check(hashNode(a, b), 0, 2, [c])).toBe("failed");
+  expect(check(c, 3, 4, [c, hashNode(a, b)])).toBe("failed");
+  expect(hashNode(a, b)).not.toEqual(hashLeaf(Buffer.concat([a, b])));
+});
+
+test("L5: a path of another length than index and size ask for proves nothing", () => {
+  for (const path of [[], [b], [b, c, c]]) expect(check(a, 0, 3, path)).toBe("failed");
+});
+
+test("L5: a receipt whose proof is of another entry has none", () => {
+  const [inclusion] = honest.receipt.inclusion as [(typeof honest.receipt.inclusion)[number]];
+  const proof = inclusion.proof.replace(/^index \d+/m, "index 0");
+  expect(proof).not.toBe(inclusion.proof);
+  const verdict = judgeIt({ ...honest.receipt, inclusion: [{ ...inclusion, proof }] }, { policy: "logged" });
+  expect(verdict.outcome).not.toBe("met");
+  expect(codesOf(verdict)).toContain("PROOF_INVALID");
+  const result = checkTlogProof({
+    proof: inclusion.proof,
+    entry: Uint8Array.from([...fromBase64Url(inclusion.entry), 0]),
+    log: parseVkey(trust.logs[0] as string),
+    witnesses: parsePolicy(trust.witnesses),
+    suite: nodeSuite,
+  });
+  expect(result.outcome).not.toBe("logged");
+});
