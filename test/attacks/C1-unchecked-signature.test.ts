@@ -14,7 +14,9 @@ test("C1: an unsigned receipt, one with an empty signature and one of a stranger
   ]) {
     expect((await refusalOf(meet({ receipt: receipt as never }).client.chat(question)))[0]).toBe("ASSURANCE_NOT_MET");
   }
-  expect((await refusalOf(meet({ statement: { issuer: stranger } }).client.chat(question)))[0]).toBe("ASSURANCE_NOT_MET");
+  expect((await refusalOf(meet({ statement: { issuer: stranger } }).client.chat(question)))[0]).toBe(
+    "ASSURANCE_NOT_MET",
+  );
 });
 
 test("C1: no option of the client turns the check off; what skips it is in another module by name", () => {

@@ -16,10 +16,14 @@ test("C3: a chain that does not answer is told as such, not as an empty wallet",
   const { config } = world.get();
   const { startGateway } = await import("@countersign/gateway");
   const dataDir = `${config.dataDir}-nochain`;
-  const gateway = await startGateway({ ...config, dataDir, chain: { ...config.chain, rpc: "http://127.0.0.1:9" } }, world.get().secrets, {
-    trust: world.get().trust,
-    onFault: () => {},
-  });
+  const gateway = await startGateway(
+    { ...config, dataDir, chain: { ...config.chain, rpc: "http://127.0.0.1:9" } },
+    world.get().secrets,
+    {
+      trust: world.get().trust,
+      onFault: () => {},
+    },
+  );
   try {
     const response = await send(gateway.url, chatBody());
     const text = await response.clone().text();

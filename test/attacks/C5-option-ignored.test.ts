@@ -18,7 +18,9 @@ test("C5: a misspelt or invented option is refused: of the client, of its budget
   expect(codeOf(() => meet({}, { budget: { perRequest: 1, total: 1, perDay: 3 } as never }))).toBe("OPTION_UNKNOWN");
   const { client, seen } = meet();
   for (const options of [{ polcy: "tee" }, { relase: "live" }, { level: "zkml" }]) {
-    expect(await refusalOf(client.chat(question, options as never).catch((e) => Promise.reject(e)))).toEqual(["OPTION_UNKNOWN"]);
+    expect(await refusalOf(client.chat(question, options as never).catch((e) => Promise.reject(e)))).toEqual([
+      "OPTION_UNKNOWN",
+    ]);
   }
   expect(await refusalOf(client.chat({ ...question, stream: true }))).toEqual(["OPTION_UNKNOWN"]);
   expect(seen.requests).toEqual([]);

@@ -25,7 +25,10 @@ test("C6: so has its stream, at the end", async () => {
 
 test("C6: and the header tells the level to whoever shows the answer", async () => {
   const { client } = meet();
-  const response = await client.fetch("https://gateway.test/v1/chat/completions", { method: "POST", body: JSON.stringify(question) });
+  const response = await client.fetch("https://gateway.test/v1/chat/completions", {
+    method: "POST",
+    body: JSON.stringify(question),
+  });
   expect(response.headers.get("x-countersign-verdict")).toBe("met");
   expect(response.headers.get("x-countersign-receipt")).toMatch(/^[0-9a-f]{64}$/);
 });

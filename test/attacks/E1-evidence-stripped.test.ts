@@ -2,11 +2,14 @@ import { expect, test } from "vitest";
 import { meet, question, refusalOf } from "./clients.ts";
 import { codesOf, honest, judgeIt } from "./receipts.ts";
 
-test.each(["keys", "inclusion", "openings"] as const)("E1: without its %s a receipt is worth less, never a warning", (part) => {
-  const verdict = judgeIt({ ...honest.receipt, [part]: [] }, { policy: "audit" });
-  expect(verdict.outcome).not.toBe("met");
-  expect(verdict.checks.some((c) => c.status !== "passed")).toBe(true);
-});
+test.each(["keys", "inclusion", "openings"] as const)(
+  "E1: without its %s a receipt is worth less, never a warning",
+  (part) => {
+    const verdict = judgeIt({ ...honest.receipt, [part]: [] }, { policy: "audit" });
+    expect(verdict.outcome).not.toBe("met");
+    expect(verdict.checks.some((c) => c.status !== "passed")).toBe(true);
+  },
+);
 
 test.each(["offer", "holder"] as const)("E1: without its %s it proves less than the audit preset asks", (part) => {
   const verdict = judgeIt({ ...honest.receipt, [part]: null }, { policy: "audit" });

@@ -9,7 +9,11 @@ test("G1: a receipt reads the same after a restart, by its id alone", async () =
   await response.text();
   const read = async () => (await fetch(new URL(`/v1/receipts/${id}`, world.url()))).text();
   let before = await read();
-  for (const last = performance.now() + 10_000; JSON.parse(before).receipt.inclusion.length === 0; before = await read()) {
+  for (
+    const last = performance.now() + 10_000;
+    JSON.parse(before).receipt.inclusion.length === 0;
+    before = await read()
+  ) {
     expect(performance.now()).toBeLessThan(last);
     await new Promise((resolve) => setImmediate(resolve));
   }

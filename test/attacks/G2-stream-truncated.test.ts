@@ -21,7 +21,11 @@ test.each([
   ["cut within an event", { stream: (t: string) => t.slice(0, -40) }, "STREAM_TRUNCATED"],
   ["broken off", { stream: cut, breaks: true }, "STREAM_TRUNCATED"],
   ["without its last mark", { stream: (t: string) => t.replace("data: [DONE]\n\n", "") }, "STREAM_TRUNCATED"],
-  ["with an error inside a 200", { stream: (t: string) => `${cut(t)}data: {"error":{"code":"ENGINE_CRASHED","message":"It died."}}\n\n` }, "ENGINE_CRASHED"],
+  [
+    "with an error inside a 200",
+    { stream: (t: string) => `${cut(t)}data: {"error":{"code":"ENGINE_CRASHED","message":"It died."}}\n\n` },
+    "ENGINE_CRASHED",
+  ],
 ] as const)("G2: a stream that is %s is no answer, and not one event of it is handed on", async (_, lies, code) => {
   expect(await read(lies)).toEqual({ code, seen: [] });
 });

@@ -10,7 +10,12 @@ test("G3: what the SDK hands on can be checked later, offline and alone", async 
   const { receipt } = await meet().client.chat(question);
   const kept = parseReceipt(JSON.stringify(receipt));
   const later = { trust, at: at + 60_000, allowDevelopment: true, suite: nodeSuite };
-  const verdict = verify({ receipt: kept, policy: "audit", ...later, delivered: { clientNonce: kept.holder?.clientNonce } });
+  const verdict = verify({
+    receipt: kept,
+    policy: "audit",
+    ...later,
+    delivered: { clientNonce: kept.holder?.clientNonce },
+  });
   expect(verdict.outcome).toBe("met");
   // Without the content in it the same check is not met: it is the openings that carry it.
   const without = { ...kept, openings: [], holder: null };

@@ -1,11 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CountersignError, utf8 } from "@countersign/core";
 import { ed25519Signer, generateSeed, nodeSuite } from "@countersign/core/node";
 import { formatCheckpoint, layOutLog, openReader, signNote, verifierKey } from "@countersign/log";
 import { fsckDirectory, openLog } from "@countersign/log/write";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { codesOf, honest, judgeIt } from "./receipts.ts";
 
@@ -73,7 +72,10 @@ test("L4: a log whose own files were changed signs nothing more", async () => {
 
 test("L4: what the page runs is the same verify: a changed leaf is not green", () => {
   const [first = "", ...rest] = honest.receipt.leaves;
-  const verdict = judgeIt({ ...honest.receipt, leaves: [first.replace(/^./, (c) => (c === "0" ? "1" : "0")), ...rest] });
+  const verdict = judgeIt({
+    ...honest.receipt,
+    leaves: [first.replace(/^./, (c) => (c === "0" ? "1" : "0")), ...rest],
+  });
   expect(codesOf(verdict)).toContain("STATEMENT_ROOT_MISMATCH");
   expect(verdict.outcome).not.toBe("met");
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { startAuditor } from "@countersign/auditor";
 import { utf8 } from "@countersign/core";
 import { ed25519Signer, generateSeed, nodeSuite } from "@countersign/core/node";
-import { checkSplitView, formatCheckpoint, layOutLog, signNote, type SplitView, verifierKey } from "@countersign/log";
+import { checkSplitView, formatCheckpoint, layOutLog, type SplitView, signNote, verifierKey } from "@countersign/log";
 import { expect, test } from "vitest";
 import { trust } from "../fixtures/receipt.ts";
 import { codesOf, find, honest, judgeIt } from "./receipts.ts";

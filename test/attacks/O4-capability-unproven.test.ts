@@ -27,7 +27,9 @@ test("O4: a flag beside a deployment makes nothing verifiable, and a node that n
   const { description } = world.get().node;
   const codeOf = (value: unknown) => {
     try {
-      return look(value).served.flatMap((s) => s.deployment.guarantees).join();
+      return look(value)
+        .served.flatMap((s) => s.deployment.guarantees)
+        .join();
     } catch (error) {
       return CountersignError.is(error) ? error.code : "other";
     }

@@ -20,9 +20,9 @@ test.each(full.openings.map((o) => o.path))("S1: another value opened as %s does
 });
 
 test("S1: what the statement says in clear is what is committed", () => {
-  expect(judgeIt(honest.receipt).checks.filter((c) => c.id.startsWith("leaf.")).map((c) => c.status)).toEqual([
-    "passed",
-    "passed",
-    "passed",
-  ]);
+  expect(
+    judgeIt(honest.receipt)
+      .checks.filter((c) => c.id.startsWith("leaf."))
+      .map((c) => c.status),
+  ).toEqual(["passed", "passed", "passed"]);
 });

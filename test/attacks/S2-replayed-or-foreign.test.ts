@@ -1,4 +1,4 @@
-import { noDigest, signDelivery, sha256, toHex, utf8 } from "@countersign/core";
+import { noDigest, sha256, signDelivery, toHex, utf8 } from "@countersign/core";
 import { openStore } from "@countersign/store";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { makeJob, pick, post, startTestNode } from "../../packages/node/src/fixtures/job.ts";
@@ -15,7 +15,12 @@ afterAll(() => node.close());
 test("S2: a nonce is one run's: a store refuses its second use", async () => {
   const store = openStore({ file: ":memory:" });
   try {
-    const key = (n: number) => ({ network: "eip155:1", asset: `0x${"11".repeat(20)}`, from: `0x${"22".repeat(20)}`, nonce: String(n).repeat(64) });
+    const key = (n: number) => ({
+      network: "eip155:1",
+      asset: `0x${"11".repeat(20)}`,
+      from: `0x${"22".repeat(20)}`,
+      nonce: String(n).repeat(64),
+    });
     const digest = "0".repeat(64);
     const use = (n: number, requestDigest: string) =>
       store.reservations.reserve({

@@ -9,14 +9,26 @@ const output: Output = { kind: "message", content: "I will pay Alice.", tool_cal
 const { receipt, delivered } = makeReceipt({ answer: output });
 
 const bodyOf = (message: object, more: readonly object[] = []) =>
-  utf8(JSON.stringify({ object: "chat.completion", choices: [{ index: 0, message, finish_reason: "tool_calls" }, ...more] }));
+  utf8(
+    JSON.stringify({
+      object: "chat.completion",
+      choices: [{ index: 0, message, finish_reason: "tool_calls" }, ...more],
+    }),
+  );
 const toolCalls = [{ id: call.id, type: "function", function: { name: call.name, arguments: call.arguments } }];
-const message = { role: "assistant", content: output.kind === "message" ? output.content : null, tool_calls: toolCalls };
+const message = {
+  role: "assistant",
+  content: output.kind === "message" ? output.content : null,
+  tool_calls: toolCalls,
+};
 const verdictOf = (body: Uint8Array) => judgeIt(receipt, { delivered: { ...delivered, output: { body } } });
 
 test("S3: the whole message is committed: text beside a tool call, its arguments, its name, its number", () => {
   expect(verdictOf(bodyOf(message)).outcome).toBe("met");
-  const changed = (fn: object) => ({ ...message, tool_calls: [{ ...toolCalls[0], function: { name: "pay", arguments: call.arguments, ...fn } }] });
+  const changed = (fn: object) => ({
+    ...message,
+    tool_calls: [{ ...toolCalls[0], function: { name: "pay", arguments: call.arguments, ...fn } }],
+  });
   for (const other of [
     { ...message, content: "I will pay Bob." },
     { ...message, content: null },
@@ -38,7 +50,11 @@ test("S3: a second choice that nobody committed to is no answer", () => {
 });
 
 test("S3: content that the receipt does not cover is not handed on", async () => {
-  for (const extra of [{ function_call: { name: "pay", arguments: "{}" } }, { reasoning_content: "trust me" }, { audio: { data: "AAAA" } }]) {
+  for (const extra of [
+    { function_call: { name: "pay", arguments: "{}" } },
+    { reasoning_content: "trust me" },
+    { audio: { data: "AAAA" } },
+  ]) {
     const { client } = meet({
       body: (b) => ({
         ...b,

@@ -1,10 +1,14 @@
-import fc from "fast-check";
 import { claims, grounds, type Policy } from "@countersign/core";
 import { judge } from "@countersign/verify";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { judgeIt } from "./receipts.ts";
 
-const requirement = fc.record({ claim: fc.constantFrom(...claims), ground: fc.constantFrom(...grounds), facts: fc.constant({}) });
+const requirement = fc.record({
+  claim: fc.constantFrom(...claims),
+  ground: fc.constantFrom(...grounds),
+  facts: fc.constant({}),
+});
 const policy: fc.Arbitrary<Policy> = fc.letrec<{ tree: Policy }>((tie) => ({
   tree: fc.oneof(
     { depthSize: "small" },

@@ -1,7 +1,6 @@
 // As protocol-review A3 has it: a flip never proves, mathematics over signed bytes refutes whatever else holds, and
 // garbage pinned to a receipt neither defeats nor rescues it.
-import { signSnapshot, toHex } from "@countersign/core";
-import { readSnapshot, fromHex, toBase64Url } from "@countersign/core";
+import { fromHex, readSnapshot, signSnapshot, toBase64Url, toHex } from "@countersign/core";
 import { buildSortedSet, encodeSetProof } from "@countersign/log";
 import { expect, test } from "vitest";
 import { answer, answerBody, keys } from "../fixtures/receipt.ts";
@@ -22,13 +21,21 @@ test("V2: a refutation that a quorum of monitors found withdraws a receipt that 
   const [item] = honest.receipt.snapshots as [(typeof honest.receipt.snapshots)[number]];
   const { predicate, subject } = readSnapshot(item.envelope);
   const refuted = buildSortedSet({ keys: [fromHex(honest.receiptRoot)] });
-  const envelope = signSnapshot(subject, { ...predicate, refuted: { size: 1, root: toHex(refuted.root) } }, keys.monitor);
+  const envelope = signSnapshot(
+    subject,
+    { ...predicate, refuted: { size: 1, root: toHex(refuted.root) } },
+    keys.monitor,
+  );
   const proofs = { ...item.proofs, refuted: toBase64Url(encodeSetProof(refuted.prove(fromHex(honest.receiptRoot)))) };
   const verdict = judgeIt({ ...honest.receipt, snapshots: [{ envelope, proofs }] });
   expect(codesOf(verdict)).toContain("CLAIM_REFUTED");
   expect(verdict.outcome).toBe("unmet");
   // Under a key that no trust names the same list says nothing.
-  const stranger = signSnapshot(subject, { ...predicate, refuted: { size: 1, root: toHex(refuted.root) } }, keys.witness);
+  const stranger = signSnapshot(
+    subject,
+    { ...predicate, refuted: { size: 1, root: toHex(refuted.root) } },
+    keys.witness,
+  );
   expect(judgeIt({ ...honest.receipt, snapshots: [{ envelope: stranger, proofs }] }).outcome).toBe("met");
 });
 

@@ -10,7 +10,9 @@ test("V4: an answer whose proof is still to come is not met, and waiting for it 
   const { client } = meet({ logsAfter: 1e9 }, { sleep, now: () => time });
   // Under the default rule it is not handed on at all.
   expect((await refusalOf(client.chat(question)))[0]).toBe("ASSURANCE_NOT_MET");
-  const answer = await meet({ logsAfter: 1e9 }, { sleep, now: () => time }).client.chat(question, { release: "signed" });
+  const answer = await meet({ logsAfter: 1e9 }, { sleep, now: () => time }).client.chat(question, {
+    release: "signed",
+  });
   expect(answer.verdict.outcome).not.toBe("met");
   expect(answer.verdict.final).toBe(false);
 });

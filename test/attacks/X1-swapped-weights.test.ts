@@ -1,10 +1,10 @@
 import { readFile, writeFile } from "node:fs/promises";
-import { readRun, type RunEvent } from "@countersign/core";
+import { type RunEvent, readRun } from "@countersign/core";
 import { formatTensors } from "@countersign/node";
 import { filePath, showModel, verifyModel } from "@countersign/registry";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeJob, post, startTestNode } from "../../packages/node/src/fixtures/job.ts";
 import { exampleOf } from "../../packages/cli/src/network/examples.ts";
+import { makeJob, post, startTestNode } from "../../packages/node/src/fixtures/job.ts";
 
 const model = "lande-50";
 let node: Awaited<ReturnType<typeof startTestNode>>;

@@ -1,8 +1,8 @@
-import { commit, type Contents, openFields, parseCanonical, type RunEvent } from "@countersign/core";
+import { type Contents, commit, openFields, parseCanonical, type RunEvent } from "@countersign/core";
 import { formatTensors, replayReceipt } from "@countersign/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeJob, pick, post, startTestNode } from "../../packages/node/src/fixtures/job.ts";
 import { exampleOf } from "../../packages/cli/src/network/examples.ts";
+import { makeJob, pick, post, startTestNode } from "../../packages/node/src/fixtures/job.ts";
 
 const model = "lande-50";
 let node: Awaited<ReturnType<typeof startTestNode>>;
@@ -44,11 +44,9 @@ test("X5: a replay in the recorded profile gives the same bits", async () => {
   expect(await replay({})).toMatchObject({ status: "same" });
 });
 
-test.each([
-  { dtype: "q4_0" },
-  { engine: "llama.cpp" },
-  { device: "cuda" },
-  { library: "00".repeat(32) },
-])("X5: an engine that fell back to %j is not compared as if it had not: neither a pass nor a refutation", async (change) => {
-  expect(await replay(change)).toMatchObject({ status: "not-comparable", code: "EXECUTION_PROFILE_MISMATCH" });
-});
+test.each([{ dtype: "q4_0" }, { engine: "llama.cpp" }, { device: "cuda" }, { library: "00".repeat(32) }])(
+  "X5: an engine that fell back to %j is not compared as if it had not: neither a pass nor a refutation",
+  async (change) => {
+    expect(await replay(change)).toMatchObject({ status: "not-comparable", code: "EXECUTION_PROFILE_MISMATCH" });
+  },
+);

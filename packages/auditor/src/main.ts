@@ -22,6 +22,8 @@ try {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  // Started by another process: that one's end is this one's.
+  if (process.send) process.on("disconnect", stop);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = CountersignError.is(error) ? error.exit : 70;

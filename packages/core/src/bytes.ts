@@ -38,9 +38,13 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Big-endian unsigned integer of `width` bytes. @throws RangeError when it does not fit. */
 export function uint(value: number | bigint, width: 1 | 2 | 4 | 8): Uint8Array {
+  const out = new Uint8Array(width);
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value < 256 ** width) {
+    for (let i = width - 1, rest = value; rest > 0; i--, rest = Math.floor(rest / 256)) out[i] = rest % 256;
+    return out;
+  }
   const n = BigInt(value);
   if (n < 0n || n >= 1n << BigInt(8 * width)) throw new RangeError(`${value} does not fit into ${width} bytes.`);
-  const out = new Uint8Array(width);
   for (let i = width - 1, rest = n; i >= 0; i--, rest >>= 8n) out[i] = Number(rest & 0xffn);
   return out;
 }

@@ -131,3 +131,45 @@ test("slices are the bytes received, also behind text of several bytes", () => {
   const texts = (slices.elements.get("messages") ?? []).map(([from, to]) => fromUtf8(body.subarray(from, to)));
   expect(texts).toEqual(['{"role": "user"}', '"☃"']);
 });
+
+test("the fast way of reading canonical bytes accepts exactly what encodes back to itself", () => {
+  const spellings = fc.oneof(
+    value.map((v) => fromUtf8(canonicalBytes(v))),
+    fc.json(),
+    fc.constantFrom(
+      '{"a":1,"a":1}',
+      '{"b":1,"a":2}',
+      '{"9":1,"10":2}',
+      '{"10":1,"9":2}',
+      '{"__proto__":1}',
+      '{"a":{"__proto__":{}}}',
+      "[1.0]",
+      "[1e3]",
+      "[-0]",
+      "[9007199254740993]",
+      '["\\u0041"]',
+      '["\\ud800"]',
+      '["\\/"]',
+      " 1",
+      "null",
+      `${"[".repeat(64)}${"]".repeat(64)}`,
+      `${"[".repeat(65)}${"]".repeat(65)}`,
+      `${"[".repeat(66)}${"]".repeat(66)}`,
+    ),
+  );
+  fc.assert(
+    fc.property(spellings, (text) => {
+      // The strict reader and the writer say what is canonical; `parseCanonical` must never say otherwise.
+      let own: string | undefined;
+      try {
+        own = fromUtf8(canonicalBytes(parseJson(text)));
+      } catch {
+        own = undefined;
+      }
+      const code = codeOf(() => parseCanonical(utf8(text)));
+      expect(code).toBe(own === text ? "no error" : "STATEMENT_MALFORMED");
+      if (own === text) expect(parseCanonical(utf8(text))).toEqual(parseJson(text));
+    }),
+    { numRuns: 2000 },
+  );
+});

@@ -19,9 +19,9 @@ export type Slices = {
 };
 
 const maxDepth = 64;
-const whiteSpace = /[ \t\n\r]*/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: RFC 8259 forbids exactly these in a string.
+const plainRun = /[^"\\\u0000-\u001f]*/y;
 const number = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-const literals = { true: true, false: false, null: null } as const;
 
 const refuse = (message: string, at: number): never => {
   throw new CountersignError("REQUEST_MALFORMED", { message: `The JSON text is malformed: ${message} at ${at}.` });
@@ -58,8 +58,17 @@ class Reader {
 
   /** Skips white space and returns the next character without taking it. */
   peek(): string {
-    this.match(whiteSpace);
-    return this.text[this.at] ?? "";
+    for (;;) {
+      const c = this.text.charCodeAt(this.at);
+      if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return this.text[this.at] ?? "";
+      this.at++;
+    }
+  }
+
+  literal<T extends null | boolean>(word: string, value: T): T {
+    if (!this.text.startsWith(word, this.at)) refuse("no value", this.at);
+    this.at += word.length;
+    return value;
   }
 
   take(char: string): void {
@@ -73,12 +82,9 @@ class Reader {
     if (c === "{") return this.object(depth);
     if (c === "[") return this.array(depth);
     if (c === '"') return this.string();
-    for (const [word, value] of Object.entries(literals)) {
-      if (this.text.startsWith(word, this.at)) {
-        this.at += word.length;
-        return value;
-      }
-    }
+    if (c === "t") return this.literal("true", true);
+    if (c === "f") return this.literal("false", false);
+    if (c === "n") return this.literal("null", null);
     return this.number();
   }
 
@@ -96,6 +102,9 @@ class Reader {
     const start = this.at;
     let escaped = false;
     for (let i = start + 1; ; i++) {
+      plainRun.lastIndex = i;
+      plainRun.test(this.text);
+      i = plainRun.lastIndex;
       const c = this.text.charCodeAt(i);
       if (Number.isNaN(c) || c < 0x20) refuse("unterminated string or raw control character", i);
       if (c === 0x5c) {
@@ -133,7 +142,6 @@ class Reader {
 
   object(depth: number, onMember?: (key: string) => Json): JsonObject {
     const out: Record<string, Json> = {};
-    const seen = new Set<string>();
     this.take("{");
     if (this.peek() === "}") {
       this.at++;
@@ -142,9 +150,8 @@ class Reader {
     for (;;) {
       if (this.peek() !== '"') refuse("expected a key", this.at);
       const key = this.string();
-      if (seen.has(key)) ambiguous(`the key ${JSON.stringify(key)} stands twice`);
+      if (Object.hasOwn(out, key)) ambiguous(`the key ${JSON.stringify(key)} stands twice`);
       if (key === "__proto__") ambiguous("the key __proto__ means different things to different readers");
-      seen.add(key);
       this.take(":");
       this.peek();
       out[key] = onMember ? onMember(key) : this.value(depth + 1);
@@ -196,6 +203,7 @@ export function parseObjectWithSlices(bytes: Uint8Array): { readonly value: Json
   let unit = 0;
   let byte = 0;
   const byteAt = (at: number): number => {
+    if (text.length === bytes.length) return at;
     for (; unit < at; unit++) {
       const c = text.charCodeAt(unit);
       // A surrogate is half of four bytes.

@@ -6,12 +6,9 @@ import { executeEmbedding, executeTensors } from "./execute-tensors.ts";
 import { executeText } from "./execute-text.ts";
 import { executeUpstream } from "./execute-upstream.ts";
 import type { Execute } from "./execution.ts";
+import { readTask } from "./read-task.ts";
 import { type SealContext, sealRun } from "./seal.ts";
 import type { RequestTags } from "./tags.ts";
-import { readChat } from "./tasks/chat.ts";
-import { readCompletion } from "./tasks/completion.ts";
-import { readResponses } from "./tasks/responses.ts";
-import { readEmbedding, readTensorTask } from "./tasks/vectors.ts";
 
 /** Everything a run stands on. */
 export type NodeContext = JobRules &
@@ -68,34 +65,14 @@ export async function* run(
 
 /** Runs a checked job on the engine of its deployment. */
 export async function* execute(checked: CheckedJob, engines: Engines, signal: AbortSignal): Execute {
-  const { job, request, served } = checked;
-  const { engine, deployment } = served;
-  if (engine.kind === "upstream") return yield* executeUpstream(checked, engine, signal);
-  const limits = { maxOutput: deployment.limits.maxOutput ?? 1 };
-  if (engine.kind === "onnx") {
-    if (job.path === "/v1/infer") return yield* executeTensors(engine, readTensorTask(request).inputs, engines, signal);
-    const texts = readEmbedding(request).inputs;
-    if (job.path !== "/v1/embeddings" || engine.task?.path !== "/v1/embeddings") throw mismatch(job.path);
-    if (!texts.every((t) => typeof t === "string")) {
-      throw new CountersignError("PARAMETER_NOT_SUPPORTED", {
-        message: "This model has no token ids; send texts.",
-        param: "input",
-      });
-    }
-    return yield* executeEmbedding(engine, engine.task, texts, engines, signal);
-  }
-  const readers = {
-    "/v1/chat/completions": readChat,
-    "/v1/completions": readCompletion,
-    "/v1/responses": readResponses,
-  } as const;
-  if (job.path === "/v1/embeddings" || job.path === "/v1/infer") throw mismatch(job.path);
-  const task = readers[job.path](request, limits);
-  return yield* executeText(checked, task, engine, engines, signal);
+  const { served, request } = checked;
+  if (served.engine.kind === "upstream") return yield* executeUpstream(checked, served.engine, signal);
+  const read = readTask(request, served);
+  if (read.kind === "tensors") return yield* executeTensors(read.engine, read.inputs, engines, signal);
+  if (read.kind === "embedding") return yield* executeEmbedding(read.engine, read.task, read.texts, engines, signal);
+  return yield* executeText(checked, read.task, read.engine, engines, signal);
 }
 
-const mismatch = (path: string) =>
-  new CountersignError("MODEL_TASK_MISMATCH", { message: `This model does not serve ${path}.`, param: "model" });
 const cancelled = () =>
   new CountersignError("RUN_CANCELLED", { message: "The caller went away; the run was stopped." });
 const timedOut = (limit: number) =>

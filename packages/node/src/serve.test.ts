@@ -133,3 +133,49 @@ describe("the door", () => {
     expect(described.deployments.map((d) => d.ready)).toEqual([true, true, true]);
   });
 });
+
+describe("a question before a payment", () => {
+  const check = async (path: string, value: unknown, change: object = {}, authorization = `Bearer ${token}`) => {
+    const body = Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64");
+    const response = await fetch(`${node.url}/check`, {
+      method: "POST",
+      headers: { authorization },
+      body: JSON.stringify({ path, body, deployment: (value as { model?: string }).model ?? model, ...change }),
+    });
+    const answer = (await response.json()) as { ok?: true; error?: { code: string; param?: string } };
+    return answer.ok ? "ok" : `${response.status} ${answer.error?.code} ${answer.error?.param ?? ""}`.trim();
+  };
+  const chat = (over: object) => check("/v1/chat/completions", { ...hello, ...over });
+  const infer = (inputs: unknown) => check("/v1/infer", { model: "lande-50", inputs });
+
+  it("is answered without a run, as the run would", async () => {
+    const before = JSON.stringify(node.context.engines.status());
+    expect(await chat({})).toBe("ok");
+    expect(await chat({ foo: 1 })).toBe("400 PARAMETER_NOT_SUPPORTED foo");
+    expect(await chat({ messages: [] })).toBe("400 REQUEST_FIELD_INVALID messages");
+    expect(await chat({ temperature: "hot" })).toBe("400 REQUEST_FIELD_INVALID temperature");
+    expect(await chat({ max_tokens: 1e9 })).toBe("400 REQUEST_FIELD_INVALID max_tokens");
+    expect(await chat({ stop: Array.from({ length: 5 }, () => "a") })).toBe("400 REQUEST_FIELD_INVALID stop");
+    const prompt = Array.from({ length: 100_000 }, () => 1);
+    expect(await check("/v1/completions", { model, prompt })).toBe("400 CONTEXT_TOO_LONG prompt");
+    expect(await check("/v1/embeddings", { model: "glove-words-100d", input: ["a"] })).toBe("ok");
+    expect(await check("/v1/embeddings", { model: "glove-words-100d", input: [1, 2] })).toBe(
+      "400 PARAMETER_NOT_SUPPORTED input",
+    );
+    expect(await infer({})).toBe("400 TENSOR_MALFORMED inputs");
+    expect(await infer({ x: { type: "float32", dims: [1], base64: "AADAfw==" } })).toBe("400 TENSOR_NOT_FINITE x");
+    expect(await infer({ x: { type: "float32", dims: [1], data: [1] } })).toMatch(/^400 TENSOR_/);
+    expect(JSON.stringify(node.context.engines.status())).toBe(before);
+  });
+
+  it("is for gateways alone, and read as strictly as a job", async () => {
+    expect(await check("/v1/chat/completions", hello, {}, "Bearer wrong")).toBe("401 UNAUTHENTICATED");
+    expect(await chat({ model: "lande-50" })).toBe("400 MODEL_TASK_MISMATCH model");
+    expect(await check("/v1/chat/completions", hello, { deployment: "nothing" })).toBe("404 MODEL_UNKNOWN");
+    expect(await check("/v1/chat/completions", hello, { deployment: "lande-50" })).toMatch(/MODEL_MISMATCH/);
+    expect(await check("/v1/chat/completions", hello, { body: "%" })).toBe("400 REQUEST_MALFORMED");
+    expect(await check("/v1/chat/completions", hello, { more: 1 })).toBe("400 REQUEST_MALFORMED");
+    expect(await check("/v1/nothing", hello)).toBe("400 REQUEST_MALFORMED");
+    expect(await check("/v1/chat/completions", "{")).toBe("400 REQUEST_MALFORMED");
+  });
+});

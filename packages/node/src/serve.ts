@@ -4,6 +4,7 @@ import { CountersignError, type Envelope, type Hex, type NodeDescription, toEnve
 import { ed25519Signer, nodeSuite } from "@countersign/core/node";
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";
+import { checkRequest } from "./check-request.ts";
 import { type NodeConfig, type NodeSecrets, parseNodeConfig } from "./config.ts";
 import { deploy, isPresent } from "./deploy.ts";
 import { defaultEngineLimits, Engines } from "./engines/engines.ts";
@@ -30,7 +31,7 @@ const sameText = (a: string, b: string): boolean => {
   return timingSafeEqual(digest(a), digest(b));
 };
 
-/** The HTTP application of a node: /describe, /run, /status for its gateways, /healthz for everybody. */
+/** The HTTP application of a node: /describe, /check, /run, /status for its gateways, /healthz for everybody. */
 export function nodeApp(context: NodeContext, facts: NodeFacts): Hono {
   const app = new Hono();
   const encoder = new TextEncoder();
@@ -49,6 +50,10 @@ export function nodeApp(context: NodeContext, facts: NodeFacts): Hono {
   });
   app.get("/describe", async (c) => c.json(await describeNode(context, facts)));
   app.get("/status", (c) => c.json({ engines: context.engines.status() }));
+  app.post("/check", async (c) => {
+    checkRequest(await readJob(c.req.raw), context.served);
+    return c.json({ ok: true });
+  });
   app.post("/run", async (c) => {
     const job = await readJob(c.req.raw);
     const stop = new AbortController();

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { CountersignError } from "@countersign/core";
 import { defaultModels, fetchWeights, smollm2 } from "@countersign/node";
 import { listModels, showModel, verifyModel } from "@countersign/registry";
@@ -56,16 +57,14 @@ export function modelsCommand(program: Command): void {
       const weights = weightsFolder(homeFolder(options.home));
       const known = await Promise.all(
         defaultModels(weights).map(async (m) => {
-          const here = await m.files().then(
-            () => true,
-            () => false,
-          );
+          const files = await m.files().catch(() => []);
+          const present = await Promise.all(files.map((f) => !("path" in f) || existsSync(f.path)));
           return {
             id: m.id,
             job: m.facts.job,
             title: m.facts.title,
             licence: m.facts.licence,
-            here: here && (m.id !== smollm2.id || (await hasWeights(weights))),
+            here: present.length > 0 && present.every(Boolean),
           };
         }),
       );
@@ -170,13 +169,4 @@ export function modelsCommand(program: Command): void {
       }).finally(() => bar.end());
       print(path);
     });
-}
-
-async function hasWeights(folder: string): Promise<boolean> {
-  const { weightsPath } = await import("@countersign/node");
-  const { stat } = await import("node:fs/promises");
-  return stat(weightsPath(smollm2, folder)).then(
-    (s) => s.size === smollm2.bytes,
-    () => false,
-  );
 }

@@ -93,6 +93,7 @@ class Sequencer {
     try {
       const leaves = entries.map((entry) => hashLeaf(entry, nativeSha256));
       requireAgreement(options.dir, start, leaves, published);
+      wal.trim();
       const files = new TreeFiles(options.dir, start);
       for (const [i, entry] of entries.entries()) files.push(entry, leaves[i] as Uint8Array);
       files.finishRepair();

@@ -51,6 +51,8 @@ export class Wal {
   private fd: number;
   private header: Buffer;
   private older: string[];
+  /** Whether nothing but records is in the current segment, apart from room. */
+  private trimmed = true;
 
   private constructor(dir: string, fd: number, header: Buffer, bytes: number, older: string[]) {
     this.dir = dir;
@@ -76,12 +78,21 @@ export class Wal {
     const last = found.at(-1);
     if (last === undefined) return { wal: Wal.create(dir, 0, []), start, entries };
     const fd = openSync(join(dir, last.name), "r+");
-    // The unfinished commit goes before anything is written after it.
-    ftruncateSync(fd, last.segment.validBytes);
-    fdatasyncSync(fd);
     const older = found.slice(0, -1).map(({ name }) => name);
     const wal = new Wal(dir, fd, last.segment.header, last.segment.validBytes, older);
+    wal.trimmed = false;
     return { wal, start, entries };
+  }
+
+  /**
+   * Drops the commit that did not finish, before anything is written after it. Only once what was read is known to agree
+   * with the checkpoint: where it does not, the broken record is what tells why (spec/log.md §6, Start).
+   */
+  trim(): void {
+    if (this.trimmed) return;
+    ftruncateSync(this.fd, this.bytes);
+    fdatasyncSync(this.fd);
+    this.trimmed = true;
   }
 
   private static create(dir: string, start: number, carried: readonly Uint8Array[]): Wal {
@@ -136,7 +147,7 @@ export class Wal {
 
   /** Gives the unused room back. */
   close(): void {
-    ftruncateSync(this.fd, this.bytes);
+    if (this.trimmed) ftruncateSync(this.fd, this.bytes);
     closeSync(this.fd);
   }
 }
