@@ -34,7 +34,7 @@ import {
   utf8,
 } from "../packages/core/src/index.ts";
 import { ed25519Signer, nodeSuite } from "../packages/core/src/node.ts";
-import { runJob, startFakeNode } from "../packages/gateway/src/fixtures/fake-node.ts";
+import { type FakeModel, runJob, startFakeNode } from "../packages/gateway/src/fixtures/fake-node.ts";
 import {
   countersign,
   createApp,
@@ -66,7 +66,7 @@ type Row = {
 const network = "eip155:2000000000001";
 const seedOf = (n: number) => ed25519Signer(new Uint8Array(32).fill(n));
 const [registrar, publisher, gateway, logSigner] = [seedOf(1), seedOf(2), seedOf(3), seedOf(4)] as const;
-const model = { id: "mock", tasks: ["chat"] } as const;
+const model: FakeModel = { id: "mock", tasks: ["chat"] };
 const body = utf8(JSON.stringify({ model: "mock", messages: [{ role: "user", content: "Count to three, please." }] }));
 const token = "0x00000000000000000000000000000000000000aa";
 const trust: Trust = {
@@ -137,7 +137,7 @@ async function startBenchGateway(nodeUrl: string, dir: string): Promise<string> 
     payments: { rpc: openRpc("http://127.0.0.1:9"), recover: recoverAddress, settle: never, refund: never },
     log,
     monitors: openMonitors({ urls: [] }),
-    runOnNode: openNodeRunner({ runMs: 60_000, answerBytes: 1 << 20 }).run,
+    runOnNode: openNodeRunner({ runMs: 60_000, answerBytes: 1 << 20, token: null }).run,
     refusals: openRefusals({ network, gateway, development: false, append: log.append, now: Date.now }),
     missing: () => [],
     now: Date.now,

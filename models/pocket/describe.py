@@ -1,10 +1,11 @@
 """Writes model.json: `python describe.py`, after train.py, and eval.mjs with --json for both files."""
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRATCH = Path("/tmp/countersign-pocket")
+SCRATCH = Path(tempfile.gettempdir()) / "countersign-pocket"
 
 
 def describe(key, name):

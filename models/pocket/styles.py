@@ -181,8 +181,11 @@ def evaluation(seed=20261121, per_category=40):
     for category, entries in by_category.items():
         for fact, unseen in rng.sample(entries, min(per_category, len(entries))):
             yield {"category": category, "system": None, "question": rng.choice(unseen), "answer": fact.long}
-    for _ in range(per_category):
-        yield {"category": "unknown", "system": None, "question": asker.unknown(rng, trained=False), "answer": UNKNOWN}
+    strange = set()
+    while len(strange) < per_category:
+        strange.add(asker.unknown(rng, trained=False))
+    for question in sorted(strange):
+        yield {"category": "unknown", "system": None, "question": question, "answer": UNKNOWN}
     for style in STYLES:
         for _ in range(20):
             word = pick_word(rng)

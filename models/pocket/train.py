@@ -6,6 +6,7 @@ import json
 import math
 import random
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from styles import Asker, conversation
 from tokenizer import Tokenizer, learn
 
 HERE = Path(__file__).parent
-SCRATCH = Path("/tmp/countersign-pocket")
+SCRATCH = Path(tempfile.gettempdir()) / "countersign-pocket"
 SEED, VOCABULARY, ROW, ROWS, SPOTS = 20261121, 2048, 128, 24, 1344
 SHAPES = {
     "pocket": {"width": 256, "layers": 5, "heads": 4, "hidden": 768, "context": 512},

@@ -1,5 +1,5 @@
 import { decodeEntry, fromBase64Url, keccak256, sha256, toHex } from "@countersign/core";
-import { disclose } from "@countersign/verify";
+import { completeReceipt, disclose } from "@countersign/verify";
 import { expect, test } from "vitest";
 import { answer, answerBody, body } from "../fixtures/receipt.ts";
 import { honest } from "./receipts.ts";
@@ -20,7 +20,7 @@ test("R9: neither the public entry nor the public form of a receipt holds anythi
   const [inclusion] = honest.receipt.inclusion;
   const entry = decodeEntry(fromBase64Url(inclusion?.entry ?? ""));
   expect(reveals(JSON.stringify(entry))).toBe(false);
-  const shown = disclose(honest.receipt, []);
+  const shown = disclose(completeReceipt(honest.receipt, honest.delivered), []);
   const decoded = [shown.statement, shown.offer, shown.delivery].map((e) =>
     e ? new TextDecoder().decode(Buffer.from(e.payload, "base64")) : "",
   );

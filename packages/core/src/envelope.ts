@@ -40,7 +40,10 @@ export function preAuthentication(type: string, body: Uint8Array): Uint8Array {
 }
 
 // An envelope is asked for its signed bytes several times in one verdict; kept only while its text is the same.
-const messages = new WeakMap<Envelope, { readonly type: string; readonly payload: string; readonly bytes: Uint8Array }>();
+const messages = new WeakMap<
+  Envelope,
+  { readonly type: string; readonly payload: string; readonly bytes: Uint8Array }
+>();
 
 function signedBytes(envelope: Envelope): Uint8Array {
   const { payloadType: type, payload } = envelope;

@@ -16,9 +16,28 @@ const openingShape = z.strictObject({
   value: z.union([
     z.literal("absent"),
     z.strictObject({ bytes: z.string() }),
-    z.strictObject({ list: z.array(hex32).max(65_536) }),
+    z.strictObject({
+      list: z
+        .array(z.string())
+        .max(65_536)
+        .refine((list) => list.every((hash) => /^[0-9a-f]{64}$/.test(hash)), "A hash is not 64 hexadecimal digits."),
+    }),
   ]),
 });
+
+// The first fault ends the reading: a document of two hundred thousand faults must not be described fault by fault.
+const openingsShape = z
+  .array(z.unknown())
+  .max(65_536 * 3)
+  .superRefine((openings, context) => {
+    for (const [i, opening] of openings.entries()) {
+      const issue = openingShape.safeParse(opening).error?.issues[0];
+      if (issue) {
+        context.addIssue({ code: "custom", path: [i, ...issue.path], message: issue.message });
+        return;
+      }
+    }
+  });
 
 /** One opened field or element: whoever has it can check the value against the commitment. */
 export type Opening = {
@@ -57,7 +76,7 @@ export const receiptShape = z.strictObject({
   format: z.literal(receiptFormat),
   statement: envelopeShape,
   leaves: z.array(hex32).length(fields.length),
-  openings: z.array(openingShape).max(65_536 * 3),
+  openings: openingsShape,
   /** The accepted offer, signed by the gateway: what was bought. Null where its holder keeps the price to himself. */
   offer: envelopeShape.nullable(),
   /** The gateway's countersignature over the same root, with offer, payment and time of delivery (B8). */
@@ -115,7 +134,7 @@ export function parseReceipt(input: unknown): Receipt {
     }
   }
   const parsed = receiptShape.safeParse(value);
-  if (parsed.success) return parsed.data as Receipt;
+  if (parsed.success) return parsed.data as unknown as Receipt;
   throw new CountersignError("RECEIPT_MALFORMED", {
     message: "This is not a countersign/receipt/v1 document.",
     why: z.prettifyError(parsed.error).split("\n").slice(0, 4).join(" "),

@@ -43,7 +43,8 @@ function decodeKey(publicKey: Uint8Array): InstanceType<typeof Point> | undefine
 
 /** The first four bytes as a number: where a table keeps what it knows of all of them, compared before it is believed. */
 export const placeOf = (bytes: Uint8Array): number =>
-  (((bytes[0] as number) << 24) | ((bytes[1] as number) << 16) | ((bytes[2] as number) << 8) | (bytes[3] as number)) >>> 0;
+  (((bytes[0] as number) << 24) | ((bytes[1] as number) << 16) | ((bytes[2] as number) << 8) | (bytes[3] as number)) >>>
+  0;
 
 const sound = new Map<number, { readonly publicKey: Uint8Array; readonly answer: boolean }>();
 

@@ -39,6 +39,7 @@ const get = [
 export function createApp(deps: Deps, facts: NetworkFacts = { chainRpc: null, explorerDir: null }): Hono<Env> {
   const app = new Hono<Env>();
   let running = 0;
+  const intake = { held: 0, most: 64 * deps.limits.bodyBytes };
 
   app.use(async (c, next) => {
     if (c.req.method === "OPTIONS") return c.body(null, 204, corsHeaders);
@@ -50,14 +51,16 @@ export function createApp(deps: Deps, facts: NetworkFacts = { chainRpc: null, ex
 
   for (const path of paths) {
     app.post(path, async (c) => {
-      const exchange = openExchange(c.env.incoming, c.env.outgoing);
+      const exchange = openExchange(c.env.incoming, c.env.outgoing, intake);
       try {
         const missing = deps.missing();
         if (missing.length > 0) throw notReady(missing);
+        // Read before a place is taken: a sender of one byte a second would hold a place that others run in.
+        const body = await exchange.readBody(deps.limits.bodyBytes);
         if (running >= deps.limits.concurrent) throw tooMany(deps.limits.concurrent);
         running++;
         try {
-          await serveInference(deps, exchange, path);
+          await serveInference(deps, { ...exchange, readBody: async () => body }, path);
         } finally {
           running--;
         }
@@ -72,8 +75,9 @@ export function createApp(deps: Deps, facts: NetworkFacts = { chainRpc: null, ex
   }
 
   addModels(app, deps);
-  addReceipts(app, deps);
-  addLog(app, deps);
+  const streamed = limitStreams();
+  addReceipts(app, deps, streamed);
+  addLog(app, deps, streamed);
   addNetwork(app, deps, facts);
 
   const { explorerDir } = facts;
@@ -120,7 +124,7 @@ const notReady = (missing: readonly string[]) =>
 
 const tooMany = (limit: number) =>
   new CountersignError("RATE_LIMITED", {
-    message: `${limit} inferences are under way; more are not taken.`,
+    message: `${limit} are under way; more are not taken.`,
     remedy: "Ask again in a moment.",
   });
 
@@ -151,12 +155,32 @@ const hexParam = (text: string): Hex => {
   });
 };
 
-function addReceipts(app: Hono<Env>, deps: Deps): void {
+/** Event streams at once, of all kinds. */
+const mostStreams = 1024;
+
+/** Opens event streams, up to a number; a HEAD would open one that nobody reads, for ever. */
+function limitStreams(): (c: Context, open: () => Response) => Response {
+  let streams = 0;
+  return (c, open) => {
+    if (c.req.method === "HEAD") {
+      throw new CountersignError("METHOD_NOT_ALLOWED", { message: "Events are read with GET.", remedy: "Use GET." });
+    }
+    if (streams >= mostStreams) throw tooMany(mostStreams);
+    const { outgoing } = c.env as HttpBindings;
+    if (!outgoing.destroyed) {
+      streams++;
+      outgoing.once("close", () => streams--);
+    }
+    return open();
+  };
+}
+
+function addReceipts(app: Hono<Env>, deps: Deps, streamed: ReturnType<typeof limitStreams>): void {
   app.get("/v1/receipts/by-root/:root", async (c) => c.json(await readByRoot(deps, hexParam(c.req.param("root")))));
   app.get("/v1/receipts/:id/events", async (c) => {
     const id = hexParam(c.req.param("id"));
     await readReceiptNow(deps, id);
-    return streamProgress(c, deps, id);
+    return streamed(c, () => streamProgress(c, deps, id));
   });
   app.get("/v1/receipts/:id", async (c) => {
     const { receipt } = await readReceiptNow(deps, hexParam(c.req.param("id")));
@@ -170,7 +194,7 @@ const numberParam = (text: string | undefined, fallback: number, most: number, n
   throw new CountersignError("REQUEST_FIELD_INVALID", { message: `${name} must be a whole number.`, param: name });
 };
 
-function addLog(app: Hono<Env>, deps: Deps): void {
+function addLog(app: Hono<Env>, deps: Deps, streamed: ReturnType<typeof limitStreams>): void {
   const files = serveLog({ fetchTile: deps.log.writer.fetchTile, prefix: "/log/" });
   const stats = openStats(deps.log.writer);
   app.get("/log/checkpoint", (c) => files(c.req.raw));
@@ -187,11 +211,8 @@ function addLog(app: Hono<Env>, deps: Deps): void {
   });
   app.get("/v1/log/events", (c) => {
     const from = c.req.query("from") ?? c.req.header("last-event-id");
-    return streamEntries(
-      c,
-      deps,
-      from === undefined ? undefined : numberParam(from, 0, Number.MAX_SAFE_INTEGER, "from"),
-    );
+    const first = from === undefined ? undefined : numberParam(from, 0, Number.MAX_SAFE_INTEGER, "from");
+    return streamed(c, () => streamEntries(c, deps, first));
   });
   app.get("/v1/stats", async (c) => c.json(await stats.read()));
 }

@@ -202,6 +202,8 @@ export function openCatalogue(
 
 /** Names near a misspelt one, nearest first. */
 export function nearNames(wanted: string, names: readonly string[]): readonly string[] {
+  // Nobody misspells a name to this length, and the distance costs length times length, for each name.
+  if (wanted.length > 128) return [];
   const near = [...new Set(names)].map((name) => ({ name, far: distance(wanted.toLowerCase(), name.toLowerCase()) }));
   return near
     .filter(

@@ -14,8 +14,11 @@ export type Charged = {
 /** The money side of one run: taken once, or given back. */
 export type Charge = {
   readonly paid: CheckedPayment | null;
-  /** Starts the settlement now, in parallel with the run: release `live` is paid up front (protocol-review A11). */
-  readonly begin: () => void;
+  /**
+   * Starts the settlement now: release `live` is paid up front (protocol-review A11). Resolves when the money is there;
+   * nothing of the answer may leave before. @throws SETTLEMENT_*
+   */
+  readonly begin: () => Promise<void>;
   /** Settles, and says what was charged; null where nothing is to be paid. @throws SETTLEMENT_* */
   readonly settle: () => Promise<Charged | null>;
   /** Nothing is owed: releases the reservation, or pays back what was taken already. */
@@ -53,8 +56,8 @@ export function openCharge(deps: Pick<Deps, "payments" | "store" | "onFault">, p
   };
   return {
     paid,
-    begin: () => {
-      if (paid) start(paid);
+    begin: async () => {
+      if (paid) await start(paid);
     },
     settle: async () => {
       answered = true;

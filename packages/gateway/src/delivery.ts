@@ -99,7 +99,9 @@ function deliverEvents(
       sofar += rendering.delta(delta);
       if (!live || sofar.length === sent) return;
       open();
-      await flush();
+      // Not waited for: a reader who reads slowly on purpose would drive a paid run into its time limit, and be paid back.
+      // The text is in memory anyway, for the own check.
+      void flush();
     },
     body: (answer) => {
       close(answer);

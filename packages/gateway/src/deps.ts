@@ -4,6 +4,7 @@ import type { Store } from "@countersign/store";
 import type { Catalogue } from "./catalogue.ts";
 import type { GatewayLog } from "./log.ts";
 import type { Monitors } from "./monitors.ts";
+import type { CheckOnNode } from "./node-check.ts";
 import type { RunOnNode } from "./node-run.ts";
 import type { Refusals } from "./refusals.ts";
 
@@ -76,6 +77,8 @@ export type Deps = {
   readonly log: GatewayLog;
   readonly monitors: Monitors;
   readonly runOnNode: RunOnNode;
+  /** Asked before a 402; absent where nodes are not asked, and refuse in the run. */
+  readonly checkOnNode?: CheckOnNode;
   readonly refusals: Refusals;
   /** What is still missing before anything is sold; empty when ready. */
   readonly missing: () => readonly string[];

@@ -39,8 +39,18 @@ export const corsHeaders: Readonly<Record<string, string>> = {
   "access-control-max-age": "86400",
 };
 
+/** What all bodies that are being read may hold together: slow senders hold little of it, and block nobody. */
+export type Intake = { held: number; readonly most: number };
+
+/** Milliseconds until a body must be whole, and that a reader may take none of what waits for him. */
+const patience = { body: 60_000, reader: 30_000 };
+
 /** An exchange over Node's own request and response: streaming without a second buffer, and a way to cut. */
-export function openExchange(incoming: IncomingMessage, outgoing: ServerResponse): Exchange {
+export function openExchange(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  intake: Intake = { held: 0, most: Number.POSITIVE_INFINITY },
+): Exchange {
   const url = incoming.url ?? "/";
   const gone = new AbortController();
   outgoing.once("close", () => {
@@ -55,14 +65,18 @@ export function openExchange(incoming: IncomingMessage, outgoing: ServerResponse
   return {
     method: incoming.method ?? "GET",
     path: url.split("?", 1)[0] as string,
-    url: `http://${distinct.get("host")?.[0] ?? "localhost"}${url.split("?", 1)[0]}`,
+    url: `http://${hostOf(distinct.get("host")?.[0])}${url.split("?", 1)[0]}`,
     headers: (name) => distinct.get(name.toLowerCase()) ?? [],
     headerNames: [...distinct.keys()],
-    readBody: (limit) => readBody(incoming, limit),
+    readBody: (limit) => readBody(incoming, limit, intake),
     gone: gone.signal,
     reply: openReply(outgoing, randomUUID()),
   };
 }
+
+/** The host that the caller named, if it can be one: it goes into a header of bounded size. */
+const hostOf = (given: string | undefined): string =>
+  given !== undefined && /^[A-Za-z0-9._:[\]-]{1,255}$/.test(given) ? given : "localhost";
 
 function openReply(outgoing: ServerResponse, requestId: string): Reply {
   return {
@@ -73,7 +87,10 @@ function openReply(outgoing: ServerResponse, requestId: string): Reply {
     async write(data) {
       if (outgoing.destroyed || outgoing.write(data)) return;
       await new Promise<void>((resolve) => {
+        // Who reads nothing for this long holds up a run for others.
+        const timer = setTimeout(() => outgoing.destroy(), patience.reader);
         const done = () => {
+          clearTimeout(timer);
           outgoing.off("drain", done);
           outgoing.off("close", done);
           resolve();
@@ -98,7 +115,7 @@ function openReply(outgoing: ServerResponse, requestId: string): Reply {
   };
 }
 
-async function readBody(incoming: IncomingMessage, limit: number): Promise<Uint8Array> {
+async function readBody(incoming: IncomingMessage, limit: number, intake: Intake): Promise<Uint8Array> {
   const tooLarge = () =>
     new CountersignError("REQUEST_TOO_LARGE", {
       message: `The body is larger than ${limit} bytes.`,
@@ -115,10 +132,21 @@ async function readBody(incoming: IncomingMessage, limit: number): Promise<Uint8
   if (Number(incoming.headers["content-length"] ?? 0) > limit) throw tooLarge();
   const chunks: Buffer[] = [];
   let size = 0;
+  const slow = new CountersignError("REQUEST_MALFORMED", {
+    message: `The body was not whole after ${patience.body / 1000} seconds.`,
+  });
+  const timer = setTimeout(() => incoming.destroy(slow), patience.body);
   try {
     for await (const chunk of incoming) {
       size += (chunk as Buffer).length;
+      intake.held += (chunk as Buffer).length;
       if (size > limit) throw tooLarge();
+      if (intake.held > intake.most) {
+        throw new CountersignError("RATE_LIMITED", {
+          message: "More request bodies are being read than the gateway has room for.",
+          remedy: "Ask again in a moment.",
+        });
+      }
       chunks.push(chunk as Buffer);
     }
   } catch (error) {
@@ -127,6 +155,9 @@ async function readBody(incoming: IncomingMessage, limit: number): Promise<Uint8
       message: "The caller went away before the body's end.",
       cause: error,
     });
+  } finally {
+    clearTimeout(timer);
+    intake.held -= size;
   }
   const whole = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
   return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);

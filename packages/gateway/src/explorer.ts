@@ -18,10 +18,18 @@ const types: Readonly<Record<string, string>> = {
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+function decode(path: string, missing: () => CountersignError): string {
+  try {
+    return decodeURIComponent(path);
+  } catch (cause) {
+    throw Object.assign(missing(), { cause });
+  }
+}
+
 /** A file of the explorer page. @throws ENDPOINT_UNKNOWN */
 export async function readPage(dir: string, path: string): Promise<Response> {
-  const file = normalize(join(dir, path === "/" ? "index.html" : decodeURIComponent(path)));
   const missing = () => new CountersignError("ENDPOINT_UNKNOWN", { message: `There is nothing at ${path}.` });
+  const file = normalize(join(dir, path === "/" ? "index.html" : decode(path, missing)));
   if (!file.startsWith(normalize(dir + sep))) throw missing();
   let bytes: Buffer;
   try {

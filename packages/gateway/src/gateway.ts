@@ -20,7 +20,9 @@ import { describeOverHttp, openCatalogue } from "./catalogue.ts";
 import type { GatewayConfig, GatewaySecrets } from "./config.ts";
 import type { Deps, Identity } from "./deps.ts";
 import { openGatewayLog } from "./log.ts";
+import { makeGood } from "./make-good.ts";
 import { openMonitors } from "./monitors.ts";
+import { checkOverHttp } from "./node-check.ts";
 import { openNodeRunner } from "./node-run.ts";
 import { openRefusals } from "./refusals.ts";
 
@@ -134,6 +136,7 @@ export async function startGateway(
     log,
     monitors: openMonitors({ urls: config.auditors, onFault, ...(parts.fetch && { fetch: parts.fetch }) }),
     runOnNode: runner.run,
+    checkOnNode: checkOverHttp({ token: secrets.nodeToken }),
     refusals,
     missing: () => [
       ...(queue ? [] : [chainFault]),
@@ -154,6 +157,7 @@ export async function startGateway(
       });
       recover = asserted.recover;
       queue = openSettleQueue({ store, rpc, chainId, wallet, depth: config.chain.depth, now });
+      makeGood({ store, queue, now, onFault });
     } catch (error) {
       if (!CountersignError.is(error)) throw error;
       chainFault = `${error.code}: ${error.detail.message}`;

@@ -41,7 +41,8 @@ function factsOf({ claim, ground, facts }: Requirement, { deployment, operator }
   if (ground !== "signature") return facts;
   return {
     scope: deployment.scope,
-    operator: operator.replace(/[^A-Za-z0-9._-]/g, "-"),
+    // As evidence-signature has it: a name that is no fact value gives no fact, since two names must not share a spelling.
+    ...(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(operator) && { operator }),
     ...(claim === "model" && { digest: deployment.model.digest }),
     ...facts,
   };

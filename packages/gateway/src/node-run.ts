@@ -77,7 +77,11 @@ export function nodeError(error: {
   readonly message?: unknown;
   readonly param?: unknown;
 }): CountersignError {
-  const known = typeof error.code === "string" && Object.hasOwn(errorTable, error.code);
+  // Who pays and who may come in is between gateway and client: a node that answers "pay" or "no token" is only broken.
+  const known =
+    typeof error.code === "string" &&
+    Object.hasOwn(errorTable, error.code) &&
+    ![401, 402].includes(errorTable[error.code as ErrorCode].http);
   const message = typeof error.message === "string" ? (error.message.split("\n")[0] as string).slice(0, 1024) : "";
   return new CountersignError(known ? (error.code as ErrorCode) : "ENGINE_FAILED", {
     message: message || "The node failed the run.",
@@ -99,19 +103,22 @@ function decode(
 /** Lines of a byte stream. @throws UPSTREAM_MALFORMED past the limit of bytes */
 async function* linesOf(body: AsyncIterable<Uint8Array>, limit: number): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let rest = "";
+  // Pieces of the line that has no end yet: searched and joined once, however many there are.
+  let open: string[] = [];
   let size = 0;
   for await (const chunk of body) {
     size += chunk.length;
     if (size > limit) throw malformed(`It is longer than ${limit} bytes.`);
-    rest += decode(decoder, chunk);
-    for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
-      const line = rest.slice(0, end);
-      rest = rest.slice(end + 1);
+    const lines = decode(decoder, chunk).split("\n");
+    const last = lines.pop() as string;
+    for (const end of lines) {
+      const line = open.join("") + end;
+      open = [];
       if (line !== "") yield line;
     }
+    if (last !== "") open.push(last);
   }
-  if (rest !== "") yield rest;
+  if (open.length > 0) yield open.join("");
 }
 
 /** Runs jobs over HTTP: `POST /run`, answered by one event a line, over one pool of connections per node. */

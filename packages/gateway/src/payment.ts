@@ -109,10 +109,13 @@ export async function takePayment(deps: Deps, order: Order, header: string): Pro
     validBefore: paid.payment.authorization.validBefore,
     now,
     clientNonce,
+    amount: offer.amount,
   });
   if (held.state !== "reserved") return answerAgain(deps, paid, requestDigest, held.state, now);
   try {
-    await checkFunds(deps.payments.rpc, { key: paid.key, amount: offer.amount });
+    // With all that the payer has under way: a wallet that covers one price does not cover ten runs at once.
+    const outstanding = await store.reservations.outstanding(paid.key);
+    await checkFunds(deps.payments.rpc, { key: paid.key, amount: outstanding.toString() });
     const served = findDeployment(deps, offer);
     const offered: Offered = { offer, digest, envelope: stored.envelope, clientNonce, nonceSource };
     return { state: "held", accepted: { offered, served, receiptId, paid } };

@@ -14,7 +14,7 @@ import {
 } from "@countersign/core";
 import type { StoredAnswer } from "@countersign/store";
 import { judge } from "@countersign/verify";
-import { type Charge, type Charged, isPending, openCharge } from "./charge.ts";
+import { type Charge, type Charged, openCharge } from "./charge.ts";
 import { type CheckedRun, checkRun } from "./check-run.ts";
 import { type Delivery, openDelivery, verdictField } from "./delivery.ts";
 import type { Deps } from "./deps.ts";
@@ -42,6 +42,9 @@ export async function serveInference(deps: Deps, exchange: Exchange, path: Endpo
   const order = readOrder(exchange, path, body, deps.now());
   if (header === undefined) {
     const choice = chooseDeployment(deps, order);
+    const { deployment, nodeUrl } = choice.served;
+    // What the node would refuse is refused before anything is signed; a free run says it itself.
+    if (choice.price > 0n) await deps.checkOnNode?.(nodeUrl, { path, body, deployment: deployment.id });
     const offered = await offerFor(deps, order, choice);
     if (choice.price > 0n) return requirePayment(deps, exchange, offered);
     const receiptId = toHex(deps.random(32));
@@ -87,8 +90,7 @@ async function answerOrder(deps: Deps, exchange: Exchange, order: Order, accepte
   const delivery = openDelivery({ exchange, order, head, receiptId, heartbeatMs: deps.limits.heartbeatMs });
   try {
     if (await settleKept(deps, exchange, accepted, charge)) return;
-    if (order.demand.release === "live") charge.begin();
-    const { done, answer } = await runOrder(deps, exchange, order, accepted, delivery);
+    const { done, answer } = await runPaid(deps, exchange, order, accepted, delivery, charge);
     const run = checkRun(done, answer.outputs, order, offered, served);
     const receipt = receiptOf(deps, accepted, done, answer.outputs, run);
     const judged = { receipt, order, clientNonce: offered.clientNonce, answer: delivery.body(answer) };
@@ -102,6 +104,39 @@ async function answerOrder(deps: Deps, exchange: Exchange, order: Order, accepte
   } catch (error) {
     await charge.undo(CountersignError.is(error) ? error.code : "INTERNAL").catch(deps.onFault);
     await delivery.fail(error);
+    throw error;
+  }
+}
+
+/**
+ * Runs the order. A live stream that is paid for is paid first: no piece leaves before the money is there, else a wallet
+ * that is emptied in between reads for nothing. Such a run goes to its end also when its reader hangs up: he has paid, the
+ * whole answer is kept for him, and leaving before the last word is no way to get the money back.
+ */
+async function runPaid(
+  deps: Deps,
+  exchange: Exchange,
+  order: Order,
+  accepted: Accepted,
+  delivery: Delivery,
+  charge: Charge,
+): ReturnType<typeof runOrder> {
+  if (order.demand.release !== "live" || accepted.paid === null)
+    return runOrder(deps, exchange, order, accepted, delivery);
+  const begun = charge.begin();
+  const stop = new AbortController();
+  begun.catch(() => stop.abort());
+  const gated: Pick<Delivery, "delta"> = {
+    delta: async (piece) => {
+      await begun;
+      await delivery.delta(piece);
+    },
+  };
+  try {
+    return await runOrder(deps, { gone: stop.signal }, order, accepted, gated);
+  } catch (error) {
+    // A run that was stopped because nobody pays: the reason is the payment.
+    if (stop.signal.aborted) await begun;
     throw error;
   }
 }
@@ -138,7 +173,11 @@ export async function runOrder(
   for await (const event of deps.runOnNode(served.nodeUrl, job, exchange.gone)) {
     switch (event.type) {
       case "delta":
-        if (event.logprobs) logprobs.set(event.choice, [...(logprobs.get(event.choice) ?? []), ...event.logprobs]);
+        if (event.logprobs) {
+          const list = logprobs.get(event.choice) ?? [];
+          for (const one of event.logprobs) list.push(one);
+          logprobs.set(event.choice, list);
+        }
         await delivery.delta(event);
         break;
       case "output":
@@ -292,7 +331,7 @@ async function settleAndFinish(
     network: paid.payment.network,
   };
   // On disk before the money moves: from here on a broken connection costs nobody a second payment (P16).
-  await deps.store.answers.put(
+  const isKept = await deps.store.answers.put(
     paid.key,
     offered.offer.requestDigest,
     {
@@ -302,17 +341,13 @@ async function settleAndFinish(
     },
     deps.now() + deps.limits.answerMs,
   );
+  if (isKept) await deps.store.reservations.answer(paid.key);
   // Not for one who has left (protocol-review A11): should he come back with this payment, the kept answer is his.
   if (exchange.gone.aborted && order.demand.release !== "live") {
     throw new CountersignError("RUN_CANCELLED", { message: "The caller went away before the answer's end." });
   }
-  let charged: Charged | null;
-  try {
-    charged = await charge.settle();
-  } catch (error) {
-    if (isPending(error) && order.demand.release === "live") charged = unsettled;
-    else throw error;
-  }
+  const charged = await charge.settle();
   if (charged?.transaction) late["payment-response"] = settledHeader(paid, charged.transaction);
   await delivery.finish(answer, fieldOf(charged), late);
+  if (!isKept) await deps.store.reservations.answer(paid.key);
 }

@@ -11,6 +11,7 @@ export {
   type Reservation,
   type ReservationRequest,
   type Reservations,
+  type UnansweredReservation,
 } from "./reservations.ts";
 export type { Inclusion, SettleJob, SettleJobs, SignedTransaction } from "./settle-jobs.ts";
 export { openStore, type Store } from "./store.ts";

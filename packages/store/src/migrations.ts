@@ -58,4 +58,10 @@ export const migrations: readonly string[] = [
 
   CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   `,
+  // What an earlier version reserved counts as answered: it did not write down whether it was.
+  `
+  ALTER TABLE reservations ADD COLUMN amount TEXT NOT NULL DEFAULT '0';
+  ALTER TABLE reservations ADD COLUMN answered INTEGER NOT NULL DEFAULT 1;
+  CREATE INDEX reservations_unanswered ON reservations (owner) WHERE answered = 0;
+  `,
 ];

@@ -85,6 +85,43 @@ describe("reservations", () => {
     await next.close();
   });
 
+  test("what was taken for an answer that never became whole is found by the next one, until it is made good", async () => {
+    const first = openStore({ file });
+    for (const n of [1, 2, 3, 4]) await first.reservations.reserve(request(n, { amount: `${n}00` }));
+    await first.reservations.complete(key(1));
+    await first.reservations.complete(key(2));
+    await first.reservations.answer(key(2));
+    const job = { kind: "settle", sender: "s", plan: {}, now: 1 } as const;
+    await first.settleJobs.enqueue({ key: paymentKeyText(key(3)), ...job });
+    await first.close();
+    const owed = (store: ReturnType<typeof openStore>) =>
+      store.reservations.recovered.unanswered.map((r) => [r.paymentKey.nonce, r.amount]).sort();
+    const second = openStore({ file });
+    expect(owed(second)).toEqual([
+      [hex(1), "100"],
+      [hex(3), "300"],
+    ]);
+    await second.reservations.answer(key(3));
+    await second.close();
+    const third = openStore({ file });
+    expect(owed(third)).toEqual([[hex(1), "100"]]);
+    await third.close();
+  });
+
+  test("count together per payer, those that came first alone", async () => {
+    const store = openStore({ file });
+    const other = { ...key(9), from: `0x${"c".repeat(40)}` };
+    await store.reservations.reserve({ ...request(9, { amount: "7" }), paymentKey: other });
+    for (const n of [1, 2, 3]) await store.reservations.reserve(request(n, { amount: "10", now: 1000 + n }));
+    expect(await store.reservations.outstanding(key(1))).toBe(10n);
+    expect(await store.reservations.outstanding(key(3))).toBe(30n);
+    await store.reservations.complete(key(1));
+    await store.reservations.release(key(2));
+    expect(await store.reservations.outstanding(key(3))).toBe(10n);
+    expect(await store.reservations.outstanding(other)).toBe(7n);
+    await store.close();
+  });
+
   test("is forgotten a week after its authorisation ended, never while it is in flight", async () => {
     const store = openStore({ file });
     await store.reservations.reserve(request(1));
@@ -125,7 +162,11 @@ describe("reservations", () => {
     expect((await store.reservations.reserve(request(1))).state).toBe("reserved");
     expect((await store.reservations.reserve(request(2))).state).toBe("in-flight");
     const second = openStore({ file });
-    expect(second.reservations.recovered, "a living handle is not dead").toEqual({ released: [], resumable: [] });
+    expect(second.reservations.recovered, "a living handle is not dead").toEqual({
+      released: [],
+      resumable: [],
+      unanswered: [],
+    });
     await second.close();
     await store.close();
   });

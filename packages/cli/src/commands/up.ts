@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { CountersignError } from "@countersign/core";
 import type { Command } from "commander";
+import { fetchDefaultWeights } from "../network/fetch-default.ts";
 import { homeFolder } from "../network/home.ts";
 import { type Checked, checkLevels, checkModels } from "../network/self-check.ts";
 import { type Network, startNetwork, type Upstream } from "../network/start.ts";
@@ -38,7 +39,10 @@ export async function startWithProgress(options: {
   readonly models?: readonly string[] | undefined;
   readonly trustFile?: string | undefined;
   readonly upstream?: Upstream | undefined;
+  /** Whether weights that are not here may be fetched; true by default. */
+  readonly fetch?: boolean | undefined;
 }): Promise<Network> {
+  if (options.models === undefined && options.fetch !== false) await fetchDefaultWeights(homeFolder(options.home));
   const bar = progress("Starting", "steps");
   const started = performance.now();
   let steps = 0;
@@ -92,7 +96,7 @@ export function showNetwork(network: Network): string {
     `page      ${network.gatewayUrl}/`,
     `OpenAI    ${network.gatewayUrl}/v1   (paid: use the SDK's fetch, or countersign chat)`,
     `network   eip155:${network.chain.chainId}, tUSD at ${network.chain.token}`,
-    `wallet    ${network.walletAddress} holds test tokens; key in the environment of countersign chat --local`,
+    `wallet    ${network.walletAddress} holds test tokens: countersign chat --local pays with it`,
     `trust     ${network.trustFile}`,
     ...(network.absent.length > 0
       ? [`absent    ${network.absent.join(", ")}: fetch with  countersign models pull ${network.absent[0]}`]
@@ -107,6 +111,7 @@ type UpOptions = {
   readonly models?: string;
   readonly upstream?: string;
   readonly upstreamModel?: string;
+  readonly fetch: boolean;
   readonly check: boolean;
 };
 
@@ -133,6 +138,7 @@ export function upCommand(program: Command): void {
       "sell the answers of an OpenAI-compatible server too, at the level origin: its base URL, ending in /v1",
     )
     .option("--upstream-model <name>", "the model's name there; its key comes from COUNTERSIGN_UPSTREAM_KEY")
+    .option("--no-fetch", "do not fetch weights that are not here")
     .option("--no-check", "skip the self-check")
     .action(async (options: UpOptions) => {
       const network = await startWithProgress({
@@ -141,6 +147,7 @@ export function upCommand(program: Command): void {
         models: options.models?.split(","),
         trustFile: options.trustFile,
         upstream: upstreamOf(options),
+        fetch: options.fetch,
       });
       const ending = untilSignal();
       await writeLocal(network, options.home);

@@ -237,7 +237,9 @@ class Queue implements SettleQueue {
     const plan = planOf(job);
     const call = { from: this.sender, to: plan.token, data: callData(plan), gas: `0x${this.#o.gas.toString(16)}` };
     try {
-      await this.#o.rpc.call("eth_call", [call, "latest"]);
+      // In the block that comes next, as it will be mined: on a quiet chain the time of the last one may lie before an
+      // authorisation's beginning.
+      await this.#o.rpc.call("eth_call", [call, "pending"]);
       return job;
     } catch (error) {
       if (!(error instanceof RpcRefusal)) throw error;
