@@ -12,6 +12,7 @@ import { corsHeaders, openExchange } from "./exchange.ts";
 import { readPage } from "./explorer.ts";
 import { streamEntries, streamProgress } from "./feed.ts";
 import { describeModel, listModels } from "./models.ts";
+import { shareSearches } from "./monitors.ts";
 import { readByRoot, readReceiptNow } from "./receipt-store.ts";
 import { serveInference } from "./serve-inference.ts";
 import { openStats, readEntries } from "./stats.ts";
@@ -76,7 +77,7 @@ export function createApp(deps: Deps, facts: NetworkFacts = { chainRpc: null, ex
 
   addModels(app, deps);
   const streamed = limitStreams();
-  addReceipts(app, deps, streamed);
+  addReceipts(app, { ...deps, monitors: shareSearches(deps.monitors) }, streamed);
   addLog(app, deps, streamed);
   addNetwork(app, deps, facts);
 

@@ -37,17 +37,26 @@ export function openMonitors(options: {
       return [];
     }
   };
-  // Hundreds who read one receipt are one question: nobody turns this gateway against its auditors.
-  const asking = new Map<string, Promise<readonly ReceiptSnapshot[]>>();
   return {
     urls: options.urls,
+    search: async (receiptRoot, keys) =>
+      (await Promise.all(options.urls.map((url) => ask(url, receiptRoot, keys)))).flat(),
+  };
+}
+
+/**
+ * Monitors to whom many who ask for one receipt are one question at a time: hundreds of readers of a receipt turn this
+ * gateway into no hammer on its auditors. The answer may be as old as the first of them.
+ */
+export function shareSearches({ urls, search }: Monitors): Monitors {
+  const asking = new Map<string, ReturnType<Monitors["search"]>>();
+  return {
+    urls,
     search: (receiptRoot, keys) => {
       const question = [receiptRoot, ...keys].join();
       const known = asking.get(question);
       if (known) return known;
-      const answer = Promise.all(options.urls.map((url) => ask(url, receiptRoot, keys)))
-        .then((answers) => answers.flat())
-        .finally(() => asking.delete(question));
+      const answer = search(receiptRoot, keys).finally(() => asking.delete(question));
       asking.set(question, answer);
       return answer;
     },
