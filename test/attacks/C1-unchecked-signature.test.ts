@@ -12,11 +12,13 @@ test("C1: an unsigned receipt, one with an empty signature and one of a stranger
     (r: { statement: object }) => ({ ...r, statement: { ...r.statement, signatures: [] } }),
     (r: object) => ({ ...r, keys: [] }),
   ]) {
-    expect((await refusalOf(meet({ receipt: receipt as never }).client.chat(question)))[0]).toBe("ASSURANCE_NOT_MET");
+    expect(
+      (await refusalOf(meet({ receipt: receipt as never }).client.chat(question, { policy: "signature" })))[0],
+    ).toBe("ASSURANCE_NOT_MET");
   }
-  expect((await refusalOf(meet({ statement: { issuer: stranger } }).client.chat(question)))[0]).toBe(
-    "ASSURANCE_NOT_MET",
-  );
+  expect(
+    (await refusalOf(meet({ statement: { issuer: stranger } }).client.chat(question, { policy: "signature" })))[0],
+  ).toBe("ASSURANCE_NOT_MET");
 });
 
 test("C1: no option of the client turns the check off; what skips it is in another module by name", () => {

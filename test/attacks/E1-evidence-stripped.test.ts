@@ -1,4 +1,6 @@
+import { signEvidence, toHex } from "@countersign/core";
 import { expect, test } from "vitest";
+import { keys } from "../fixtures/receipt.ts";
 import { meet, question, refusalOf } from "./clients.ts";
 import { codesOf, honest, judgeIt } from "./receipts.ts";
 
@@ -33,6 +35,35 @@ test("E1: an attached item that is garbage is listed as missing, and neither hel
   expect(codesOf(verdict)).toContain("EVIDENCE_MISSING");
   expect(verdict.outcome).toBe("met");
   expect(judgeIt({ ...honest.receipt, evidence: [{ envelope, blob: null }] }, { policy: "tee" }).outcome).toBe("unmet");
+});
+
+test("E1: nor does a well-formed item that is about another receipt, or that its issuer did not sign", () => {
+  const evidence = {
+    suite: "countersign/evidence/v1",
+    network: honest.statement.network,
+    kind: "tee",
+    format: "test",
+    issuer: toHex(keys.node.publicKey),
+    says: "supports",
+    blob: null,
+    binds: "",
+    facts: {},
+    producedAt: honest.statement.issuedAt,
+  } as const;
+  const about = (root: string, signer: typeof keys.node) => ({
+    envelope: signEvidence(root, evidence, signer),
+    blob: null,
+  });
+  for (const item of [about("ab".repeat(32), keys.node), about(honest.receiptRoot, keys.gateway)]) {
+    const verdict = judgeIt({ ...honest.receipt, evidence: [item] });
+    expect(codesOf(verdict)).toContain("EVIDENCE_MISSING");
+  }
+  const good = judgeIt({ ...honest.receipt, evidence: [about(honest.receiptRoot, keys.node)] });
+  expect(codesOf(good)).not.toContain("EVIDENCE_MISSING");
+  // A kind that nothing here can check proves nothing, however well it is signed.
+  expect(
+    judgeIt({ ...honest.receipt, evidence: [about(honest.receiptRoot, keys.node)] }, { policy: "tee" }).outcome,
+  ).toBe("unmet");
 });
 
 test("E1: an answer without a receipt is not handed on", async () => {

@@ -1,4 +1,4 @@
-import { noDigest, sha256, signDelivery, toHex, utf8 } from "@countersign/core";
+import { readDelivery, sha256, signDelivery, toHex, utf8 } from "@countersign/core";
 import { openStore } from "@countersign/store";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { makeJob, pick, post, startTestNode } from "../../packages/node/src/fixtures/job.ts";
@@ -56,21 +56,10 @@ test("S2: a signature made for one purpose or receipt stands for no other", () =
   const moved = judgeIt({ ...honest.receipt, delivery: other.receipt.delivery });
   expect(codesOf(moved)).toContain("DOMAIN_MISMATCH");
   // The same words about this very root, signed by the node's key in the gateway's name.
-  const forged = signDelivery(
-    honest.receiptRoot,
-    {
-      suite: "countersign/delivery/v1",
-      network: honest.offer.network,
-      gateway: toHex(keys.gateway.publicKey),
-      offerDigest: noDigest,
-      requestTag: honest.statement.requestTag,
-      requestDigest: honest.statement.requestDigest,
-      paymentDigest: null,
-      paymentBound: false,
-      deliveredAt: honest.statement.issuedAt,
-    },
-    keys.node,
-  );
+  const said = readDelivery(honest.receipt.delivery).predicate;
+  const byNode = signDelivery(honest.receiptRoot, said, keys.node);
+  const sig = byNode.signatures[0]?.sig as string;
+  const forged = { ...byNode, signatures: [{ keyid: said.gateway, sig }] };
   expect(codesOf(judgeIt({ ...honest.receipt, delivery: forged }))).toContain("DOMAIN_MISMATCH");
   // An offer in the statement's place: another type of document, however well it is signed.
   const verdict = judgeIt({ ...honest.receipt, statement: honest.receipt.offer });

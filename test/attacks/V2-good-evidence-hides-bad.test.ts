@@ -1,9 +1,9 @@
 // As protocol-review A3 has it: a flip never proves, mathematics over signed bytes refutes whatever else holds, and
 // garbage pinned to a receipt neither defeats nor rescues it.
-import { fromHex, readSnapshot, signSnapshot, toBase64Url, toHex } from "@countersign/core";
+import { fromHex, parsePolicy, readSnapshot, signSnapshot, toBase64Url, toHex } from "@countersign/core";
 import { buildSortedSet, encodeSetProof } from "@countersign/log";
 import { expect, test } from "vitest";
-import { answer, answerBody, keys } from "../fixtures/receipt.ts";
+import { answer, answerBody, demandSignature, keys, makeReceipt } from "../fixtures/receipt.ts";
 import { codesOf, find, honest, judgeIt } from "./receipts.ts";
 
 const other = { ...honest.delivered, output: { body: answerBody({ ...answer, content: "Lyon" } as typeof answer) } };
@@ -15,6 +15,13 @@ test("V2: a proven log entry does not hide a refuted answer, also where the poli
     expect(find(verdict, "output")).toBe("refuted");
     expect(verdict.outcome).toBe("refuted");
   }
+});
+
+test("V2: nor where nobody demanded or bought anything about the answer", () => {
+  const demand = { ...demandSignature, policy: parsePolicy("logged") };
+  const { receipt, delivered } = makeReceipt({ demand });
+  expect(judgeIt(receipt, { delivered }).outcome).toBe("met");
+  expect(judgeIt(receipt, { delivered: { ...delivered, output: other.output } }).outcome).toBe("refuted");
 });
 
 test("V2: a refutation that a quorum of monitors found withdraws a receipt that is otherwise in order", () => {

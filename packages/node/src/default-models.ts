@@ -1,6 +1,13 @@
 import { join } from "node:path";
-import type { Signer } from "@countersign/core";
-import { addModel, type ModelFacts, type Progress, type ReadManifest, type SourceFile } from "@countersign/registry";
+import { CountersignError, type Hex, type Signer } from "@countersign/core";
+import {
+  addModel,
+  hashFile,
+  type ModelFacts,
+  type Progress,
+  type ReadManifest,
+  type SourceFile,
+} from "@countersign/registry";
 import type { DeploymentConfig } from "./config.ts";
 import { onnxModels, smollm2, weightsPath } from "./models/index.ts";
 import { readPackageFile } from "./models/package-file.ts";
@@ -10,6 +17,8 @@ import { type OnnxModelSource, readModel } from "./models/source.ts";
 export type DefaultModel = {
   readonly id: string;
   readonly facts: ModelFacts;
+  /** SHA-256 of its weights where this project pins them itself; ONNX sources carry their own pins. */
+  readonly sha256?: Hex;
   /** Its files; none when its weights are not on this machine. */
   readonly files: () => Promise<readonly SourceFile[]>;
   readonly deployment: Omit<DeploymentConfig, "model">;
@@ -31,6 +40,7 @@ const toy = {
 
 const pocket: DefaultModel = {
   id: "countersign-pocket",
+  sha256: "b73803913e3887744129f93bd48af63ead15196cf1e85efb70a1e860b96a96bd",
   facts: {
     ...toy,
     title: "Countersign Pocket: a toy chat model of our own",
@@ -46,12 +56,13 @@ const pocket: DefaultModel = {
 // A smaller sister, for showing what happens when a node runs another model than it says.
 const pocketMini: DefaultModel = {
   id: "countersign-pocket-mini",
+  sha256: "5538324e49fbb63bb0dade63cc835f4845645a487a39876018607781384d6c50",
   facts: {
     ...toy,
     title: "Countersign Pocket Mini: a smaller toy, for substitution experiments",
     job: "chat",
     entry: "countersign-pocket-mini.gguf",
-    parameters: null,
+    parameters: 902_016,
   },
   files: async () => [{ path: join(ownModels, "pocket", "countersign-pocket-mini.gguf") }],
   deployment: { context: 512, maxOutput: 256 },
@@ -60,6 +71,7 @@ const pocketMini: DefaultModel = {
 
 const smol = (cacheDir: string): DefaultModel => ({
   id: smollm2.id,
+  sha256: smollm2.sha256,
   facts: {
     title: smollm2.title,
     job: smollm2.job,
@@ -115,7 +127,8 @@ export const defaultModels = (cacheDir: string): readonly DefaultModel[] => [
 /**
  * Registers models in a catalogue; doing it again changes nothing.
  *
- * @throws FILE_UNREADABLE or WEIGHTS_UNAVAILABLE when a model's weights are not on this machine; MODEL_EXISTS
+ * @throws FILE_UNREADABLE or WEIGHTS_UNAVAILABLE when a model's weights are not on this machine; MODEL_DIGEST_MISMATCH
+ * when they are not the pinned ones; MODEL_EXISTS
  */
 export async function registerModel(
   catalogue: string,
@@ -123,5 +136,19 @@ export async function registerModel(
   publisher: Signer,
   onProgress?: Progress,
 ): Promise<ReadManifest> {
-  return addModel(catalogue, { id: model.id, facts: model.facts, files: await model.files() }, publisher, onProgress);
+  const files = await model.files();
+  const [weights] = files;
+  if (model.sha256 !== undefined && weights !== undefined && "path" in weights) {
+    // A file of another content must not get this project's name by lying in its place.
+    const { sha256 } = await hashFile(weights.path, onProgress);
+    if (sha256 !== model.sha256) {
+      throw new CountersignError("MODEL_DIGEST_MISMATCH", {
+        message: `The weights of ${model.id} are not the ones that this project pins.`,
+        why: `${weights.path} hashes to ${sha256}; pinned is ${model.sha256}.`,
+        remedy: "Restore the file, or register yours under a name of its own.",
+        facts: { expected: model.sha256, found: sha256 },
+      });
+    }
+  }
+  return addModel(catalogue, { id: model.id, facts: model.facts, files }, publisher, onProgress);
 }

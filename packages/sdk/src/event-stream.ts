@@ -1,12 +1,14 @@
-import { CountersignError, type EndpointPath, type JsonObject, parseJson } from "@countersign/core";
+import {
+  CountersignError,
+  type DeliveredEvent,
+  type EndpointPath,
+  type JsonObject,
+  readEvent,
+} from "@countersign/core";
 import { errorOf, isObject, readParts } from "./http.ts";
 
 /** One event of a stream: its object, or the closing `[DONE]`. */
-export type Frame = {
-  /** Name of the event, where the endpoint names its events. */
-  readonly event: string | undefined;
-  readonly value: JsonObject | "done";
-};
+export type Frame = DeliveredEvent;
 
 const malformed = (why: string, cause?: unknown) =>
   new CountersignError("STREAM_MALFORMED", { message: "The stream holds something that is not an event.", why, cause });
@@ -31,43 +33,16 @@ export class FrameReader {
     } catch (cause) {
       throw malformed("It is not UTF-8.", cause);
     }
-    // Some readers end a line at a lone carriage return: an event could hide behind it.
-    if (text.includes("\r")) throw malformed("It holds a carriage return.");
     const events = (this.#rest + text).split("\n\n");
     this.#rest = events.pop() as string;
     if (this.#rest.length > longestEvent) throw malformed("An event is too long.");
-    return events.flatMap(readEvent);
+    return events.flatMap((block) => readEvent(block) ?? []);
   }
 
   /** @throws STREAM_TRUNCATED when the last event is cut off */
   end(): void {
     if (this.#rest.trim() !== "") throw truncated("The last event is cut off.");
   }
-}
-
-function readEvent(text: string): Frame[] {
-  let event: string | undefined;
-  const data: string[] = [];
-  for (const line of text.split("\n")) {
-    if (line === "" || line.startsWith(":")) continue;
-    const [, name, value = ""] = /^(data|event): ?(.*)$/s.exec(line) ?? [];
-    if (name === "data") data.push(value);
-    else if (name === "event" && event === undefined) event = value;
-    else throw malformed(`A line is neither data, event nor comment: ${JSON.stringify(line.slice(0, 80))}.`);
-  }
-  if (data.length === 0) {
-    if (event !== undefined) throw malformed("An event has no data.");
-    return [];
-  }
-  if (data.length > 1) throw malformed("An event has several data lines.");
-  if (data[0] === "[DONE]") return [{ event, value: "done" }];
-  try {
-    const value = parseJson(data[0] as string);
-    if (isObject(value)) return [{ event, value }];
-  } catch (cause) {
-    throw malformed("An event's data is not JSON with one reading.", cause);
-  }
-  throw malformed("An event's data is not an object.");
 }
 
 const finals = ["response.completed", "response.incomplete"];

@@ -1,12 +1,17 @@
-import { CountersignError, type JsonObject, utf8 } from "@countersign/core";
-import { requireCovered, requireCoveredChunk } from "./coverage.ts";
+import {
+  CountersignError,
+  type JsonObject,
+  ResponseEvents,
+  requireCovered,
+  requireCoveredChunk,
+  utf8,
+} from "@countersign/core";
 import { type Frame, readFrames, signedPart, writeFrame } from "./event-stream.ts";
 import { errorOf, isObject, readBytes, readError, readObject, send } from "./http.ts";
 import { conclude, handedOn, type Judged } from "./judgement.ts";
 import { type Accepted, pay } from "./pay.ts";
 import { type PaymentRequired, readPaymentRequired } from "./payment-required.ts";
 import type { Prepared } from "./request.ts";
-import { ResponseEvents } from "./response-events.ts";
 import { requireTrust, type Settings } from "./settings.ts";
 import { failPaid } from "./unmet.ts";
 

@@ -1,12 +1,18 @@
-import { CountersignError, parsePolicy, sha256, utf8 } from "@countersign/core";
+import {
+  CountersignError,
+  parsePolicy,
+  ResponseEvents,
+  requireCovered,
+  requireCoveredChunk,
+  sha256,
+  utf8,
+} from "@countersign/core";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fakeGateway, fixtureRandom } from "../../../test/fixtures/fake-gateway.ts";
 import { Ledger } from "./budget.ts";
-import { requireCovered, requireCoveredChunk } from "./coverage.ts";
 import { FrameReader, readFrames } from "./event-stream.ts";
 import { implies } from "./implication.ts";
-import { ResponseEvents } from "./response-events.ts";
 import { readTensors, readVector, writeTensors } from "./tensors.ts";
 import { uncheckedClient } from "./unsafe.ts";
 import { privateKeyWallet, signAuthorization, viemWallet } from "./wallet.ts";

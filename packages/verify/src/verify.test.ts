@@ -1,16 +1,7 @@
 import { type Finding, parsePolicy, type Receipt, utf8 } from "@countersign/core";
 import { nodeSuite } from "@countersign/core/node";
 import { describe, expect, test } from "vitest";
-import {
-  answer,
-  answerBody,
-  body,
-  demandSignature,
-  keyOf,
-  makeReceipt,
-  now,
-  trust,
-} from "../../../test/fixtures/receipt.ts";
+import { answer, answerBody, body, demandSignature, makeReceipt, now, trust } from "../../../test/fixtures/receipt.ts";
 import { completeReceipt, disclose, refreshReceipt, verify } from "./index.ts";
 
 const at = now + 5000;
