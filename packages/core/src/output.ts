@@ -146,7 +146,9 @@ function fromResponses(body: JsonObject): Output[] {
       }
     } else malformed(`An output item of type ${String(item.type)} is not known.`);
   }
-  const finish = body.status === "incomplete" ? "length" : calls.length > 0 ? "tool_calls" : "stop";
+  const reason = isObject(body.incomplete_details) ? body.incomplete_details.reason : undefined;
+  const cut = reason === "content_filter" ? "content_filter" : "length";
+  const finish = body.status === "incomplete" ? cut : calls.length > 0 ? "tool_calls" : "stop";
   return [{ kind: "message", content, tool_calls: calls, finish }];
 }
 

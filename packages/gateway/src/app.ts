@@ -11,7 +11,7 @@ import type { Deps } from "./deps.ts";
 import { corsHeaders, openExchange } from "./exchange.ts";
 import { readPage } from "./explorer.ts";
 import { streamEntries, streamProgress } from "./feed.ts";
-import { describeModel, listModels } from "./models.ts";
+import { describeModelWhole, listModels } from "./models.ts";
 import { shareSearches } from "./monitors.ts";
 import { readByRoot, readReceiptNow } from "./receipt-store.ts";
 import { serveInference } from "./serve-inference.ts";
@@ -135,7 +135,7 @@ function addModels(app: Hono<Env>, deps: Deps): void {
     const id = c.req.param("id");
     const served = deps.catalogue.served();
     const found = served.filter((s) => s.deployment.model.id === id);
-    if (found.length > 0) return c.json(describeModel(found));
+    if (found.length > 0) return c.json(describeModelWhole(found));
     const near = nearNames(
       id,
       served.map((s) => s.deployment.model.id),

@@ -28,6 +28,8 @@ export type Served = {
   readonly envelope: Envelope;
   readonly digest: Hex;
   readonly manifest: Manifest;
+  /** The publisher's signed manifest. */
+  readonly manifestEnvelope: Envelope;
   readonly guarantees: readonly Policy[];
   readonly about: Readonly<Record<string, string>>;
   readonly tensors: NodeDescription["deployments"][number]["tensors"];
@@ -161,6 +163,7 @@ export function readDescription(
         envelope,
         digest,
         manifest: manifest.manifest,
+        manifestEnvelope: manifest.envelope,
         guarantees: deployment.guarantees.map(parsePolicy),
         about: item.about,
         tensors: item.tensors as Served["tensors"],

@@ -25,6 +25,7 @@ import { openMonitors } from "./monitors.ts";
 import { checkOverHttp } from "./node-check.ts";
 import { openNodeRunner } from "./node-run.ts";
 import { openRefusals } from "./refusals.ts";
+import { openRegistryEntries } from "./registry-entries.ts";
 
 /** A gateway that serves. */
 export type Gateway = {
@@ -163,8 +164,14 @@ export async function startGateway(
       chainFault = `${error.code}: ${error.detail.message}`;
     }
   };
+  const registered = openRegistryEntries({
+    served: catalogue.served,
+    append: log.append,
+    development: trust.development,
+  });
   const look = async () => {
     await Promise.all([checkChain(), catalogue.refresh(), refusals.flush(), store.purge(now())]);
+    await registered.flush();
   };
   const app = createApp(deps, {
     chainRpc: config.chain.publish ? config.chain.rpc : null,

@@ -86,6 +86,17 @@ describe("what is offerable", () => {
     expect(match("plain", `issuer:signature(digest=${"ab".repeat(32)})`)).toContain("issuer:signature");
   });
 
+  it("has an operator only where his name is a fact as it stands, as the evidence will have it", () => {
+    const named = (operator: string, text: string) => {
+      const renamed = { ...(served[0] as Served), operator };
+      const demand: Demand = { policy: parsePolicy(text), release: "met", deadline: null, source: "request" };
+      return matchGuarantee(demand, renamed, order(), { logged: true }).state;
+    };
+    expect(named("fake.node", "issuer:signature(operator=fake.node)")).toBe("offerable");
+    expect(named("fake node", "issuer:signature(operator=fake-node)")).toBe("short");
+    expect(named("fake node", "issuer:signature")).toBe("offerable");
+  });
+
   it("offers late evidence only to those who do not wait for it", () => {
     expect(match("audited", "execution:reexecution")).toBe("execution:reexecution");
     expect(match("audited", "execution:reexecution", { release: "signed" })).toBe(late);

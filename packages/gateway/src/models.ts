@@ -10,7 +10,7 @@ const levelsOf = (served: Served): string[] =>
   );
 
 /** A model as `/v1/models` shows it: OpenAI's fields, and what can be bought in `countersign`. */
-export function describeModel(served: readonly Served[]) {
+function describeModel(served: readonly Served[]) {
   const [first] = served as readonly [Served, ...Served[]];
   const { predicate } = first.manifest;
   return {
@@ -53,6 +53,18 @@ const deploymentOf = ({ deployment, node, operator, digest }: Served) => ({
   promptVersion: deployment.promptVersion,
   labels: deployment.labels,
 });
+
+/** One model, with the signed documents behind it: they are logged by the digest of what was signed. */
+export function describeModelWhole(served: readonly Served[]) {
+  const whole = describeModel(served);
+  const [first] = served as readonly [Served, ...Served[]];
+  const documents = {
+    manifest: first.manifestEnvelope,
+    deployments: served.map((s) => s.envelope),
+    registrations: [...new Map(served.map((s) => [s.node, s.registration])).values()],
+  };
+  return { ...whole, countersign: { ...whole.countersign, documents } };
+}
 
 /** Every model, by name. */
 export function listModels(served: readonly Served[]): readonly ReturnType<typeof describeModel>[] {

@@ -501,6 +501,12 @@ describe("afterwards", () => {
     expect((await client.waitFor(answer.receipt)).verdict.outcome).toBe("met");
   });
 
+  test("refresh still shows that the draw was the client's", async () => {
+    const { client } = meet({ logsAfter: 1 });
+    const { receipt } = await client.chat(body, { release: "signed", policy: "audit" });
+    expect((await client.refresh(receipt)).verdict.outcome).toBe("met");
+  });
+
   test("release=signed is still nothing without the signature", async () => {
     const { client } = meet({ logsAfter: 1, body: altered });
     expect(await codeOf(client.chat(body, { release: "signed" }))).toBe("ASSURANCE_NOT_MET");

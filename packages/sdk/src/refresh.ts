@@ -1,4 +1,13 @@
-import { CountersignError, type Hex, parseReceipt, type Receipt, type Verdict } from "@countersign/core";
+import {
+  CountersignError,
+  type Hex,
+  openedBytes,
+  openFields,
+  parseReceipt,
+  type Receipt,
+  toHex,
+  type Verdict,
+} from "@countersign/core";
 import { type Delivered, refreshReceipt, verify } from "@countersign/verify";
 import { readBytes, readError, readObject, send } from "./http.ts";
 import { standingOf } from "./lateness.ts";
@@ -66,10 +75,16 @@ export async function refresh(settings: Settings, given: Receipt | Hex): Promise
   }
   const theirs = await fetchReceipt(settings, mine);
   const receipt = theirs ? refreshReceipt(mine, theirs) : mine;
-  const verdict = verifyReceipt(settings, receipt, undefined, record?.demanded);
+  const verdict = verifyReceipt(settings, receipt, record && ownNonce(record), record?.demanded);
   if (record) await settings.receipts.put({ ...record, receipt, outcome: verdict.outcome });
   await requireFair(settings, record, verdict);
   return { receipt, verdict };
+}
+
+/** The nonce that this client drew, as the receipt in its own store opens it: in anybody else's copy it proves nothing. */
+function ownNonce({ receipt }: ReceiptRecord): Delivered | undefined {
+  const nonce = openedBytes(openFields(receipt), "clientNonce");
+  return nonce && { clientNonce: toHex(nonce) };
 }
 
 async function requireFair(settings: Settings, record: ReceiptRecord | undefined, verdict: Verdict): Promise<void> {

@@ -44,9 +44,13 @@ export class GroupCommit {
 
   /** Commits what waits and takes nothing more. */
   close(): void {
-    while (this.#waiting.length > 0) this.#flush();
     this.#closed = true;
+    // Before the flushes, which forget the timer: it would go off when the file is closed.
     if (this.#scheduled) clearImmediate(this.#scheduled);
+    while (this.#waiting.length > 0) {
+      this.#flush();
+      if (this.#scheduled) clearImmediate(this.#scheduled);
+    }
   }
 
   #flush(): void {

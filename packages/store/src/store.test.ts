@@ -172,6 +172,19 @@ describe("reservations", () => {
   });
 });
 
+test("a store that is closed while writes wait commits them, and touches the file no more", async () => {
+  const store = openStore({ file });
+  const waiting = Array.from({ length: 1500 }, (_, n) => store.facts.set(`f${n}`, n));
+  await store.close();
+  // What went wrong here went wrong in the next turn of the loop, as an exception that ended the process.
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  await Promise.all(waiting);
+  expect(await code(store.facts.set("late", 1))).toBe("INTERNAL");
+  const next = openStore({ file });
+  expect(await next.facts.get("f1499")).toBe(1499);
+  await next.close();
+});
+
 describe("client nonces", () => {
   test("are used once under an offer, by one holder", async () => {
     const store = openStore({ file });

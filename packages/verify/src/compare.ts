@@ -132,6 +132,7 @@ export function compareRequest(sides: Sides): Comparison {
     return closed("The committed request cannot be recomputed without an opening or the holder's secret.");
   if (!opened.fields.has("offer")) return closed("The field offer is closed: which offer was accepted is not shown.");
   // With another nonce in the tag, two runs of one request would not be seen to be two (A4).
+  if (!openedBytes(opened, "offer")) return closed("No offer is committed, so the request's tag stands on nothing.");
   const accepted = readLeaf(offerLeafShape, opened, "offer")?.offer;
   if (accepted === undefined || toHex(requestTag(known, accepted)) !== statement.requestTag)
     return different("REQUEST_MISMATCH", "The public request tag is not that of this nonce and offer.");

@@ -65,7 +65,7 @@ export function readAnswerOf(
 }
 
 /**
- * Adds the openings that follow from the holder's secret and the content he has: the request's fields and the answers.
+ * Adds the openings that follow from the holder's secret and what he has: the request's fields, his nonce, the answers.
  *
  * Only openings that fit their leaves are added, so content that was altered on the way shows up as closed here and as
  * different in the comparison.
@@ -98,6 +98,10 @@ export function completeReceipt(receipt: Receipt, delivered: Delivered): Receipt
     if (!fits(field, { kind: "list", leaves })) continue;
     add(field, { list: leaves.map(toHex) });
     for (const [i, bytes] of list.entries()) add(`${field}/${i}`, { bytes: toBase64Url(bytes) });
+  }
+  if (delivered.clientNonce !== undefined) {
+    const nonce = fromHex(delivered.clientNonce);
+    if (fits("clientNonce", { kind: "bytes", bytes: nonce })) add("clientNonce", { bytes: toBase64Url(nonce) });
   }
   const answer = readAnswerOf(delivered, readRun(receipt.statement).predicate.endpoint);
   const list = openings.find((o) => o.path === "output")?.value;

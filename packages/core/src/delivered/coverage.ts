@@ -113,7 +113,10 @@ export function coverResponse(value: JsonObject): void {
   only(value, responseMembers, "the response");
   if (!isEmpty(value.error) || !isEnded(value.status)) uncovered("another end than its receipt");
   const reason = isObject(value.incomplete_details) ? value.incomplete_details.reason : undefined;
-  if (reason !== undefined && (value.status !== "incomplete" || reason !== "max_output_tokens"))
+  if (
+    reason !== undefined &&
+    (value.status !== "incomplete" || (reason !== "max_output_tokens" && reason !== "content_filter"))
+  )
     uncovered("another reason to have ended");
   let whole = "";
   list(value.output, "output").forEach((item, i) => {

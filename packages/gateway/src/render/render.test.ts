@@ -33,10 +33,10 @@ const message = (finish: fc.Arbitrary<string>): fc.Arbitrary<Output> =>
     finish,
   });
 const finish = fc.constantFrom("stop", "length", "tool_calls", "content_filter");
-/** The responses endpoint tells three ends apart, by status and by whether there are calls. */
+/** The responses endpoint tells four ends apart, by status and by whether there are calls. */
 const responsesMessage = message(fc.constant("stop")).chain((m) => {
   const done = m.kind === "message" && m.tool_calls.length > 0 ? "tool_calls" : "stop";
-  return fc.constantFrom("length", done).map((f) => ({ ...m, finish: f }) as Output);
+  return fc.constantFrom("length", "content_filter", done).map((f) => ({ ...m, finish: f }) as Output);
 });
 const words = fc.array(fc.nat(0xffffffff), { maxLength: 8 });
 const float32 = (bits: readonly number[]) => {

@@ -13,6 +13,8 @@ function messageOf(answer: Answer): Message {
   return output;
 }
 
+const statusOf = ({ finish }: Message) =>
+  finish === "length" || finish === "content_filter" ? "incomplete" : "completed";
 const textPart = (text: string) => ({ type: "output_text", text, annotations: [], logprobs: [] });
 const messageItem = (id: string, text: string | null, status: string) => ({
   id: `msg_${id}`,
@@ -64,13 +66,13 @@ function frameOf({ id, model, created, request }: AnswerHead): JsonObject {
 
 function wholeOf(head: AnswerHead, answer: Answer): JsonObject {
   const message = messageOf(answer);
-  const incomplete = message.finish === "length";
-  const status = incomplete ? "incomplete" : "completed";
+  const status = statusOf(message);
+  const reason = message.finish === "length" ? "max_output_tokens" : "content_filter";
   const { prompt_tokens, completion_tokens, total_tokens } = answer.result.usage;
   return {
     ...frameOf(head),
     status,
-    ...(incomplete && { incomplete_details: { reason: "max_output_tokens" } }),
+    ...(status === "incomplete" && { incomplete_details: { reason } }),
     output: [
       ...(message.content === null ? [] : [messageItem(head.id, message.content, status)]),
       ...message.tool_calls.map((call, at) => callItem(head.id, at, call, status)),
@@ -128,7 +130,7 @@ function stream(head: AnswerHead): StreamRendering {
     },
     close(answer) {
       const message = messageOf(answer);
-      const status = message.finish === "length" ? "incomplete" : "completed";
+      const status = statusOf(message);
       const rest = pieces.rest(0, message.content);
       const text = rest === undefined ? "" : piece(rest);
       const end = message.content === null ? "" : closeText(message.content, status);

@@ -44,6 +44,14 @@ describe("openings that do not fit count as absent", () => {
   });
 });
 
+test("a gateway that closes the nonce cannot keep the holder's file from standing alone", () => {
+  const openings = receipt.openings.filter((o) => o.path !== "clientNonce");
+  const mine = completeReceipt({ ...receipt, openings }, delivered);
+  expect(
+    view(judge({ receipt: mine, delivered: { clientNonce: delivered.clientNonce } }, { policy: "audit" })),
+  ).toEqual(sound);
+});
+
 describe("the holder's part proves nothing", () => {
   test("a wrong secret leaves content unproven and refutes nobody", () => {
     const holder = receipt.holder && { ...receipt.holder, receiptSecret: random };

@@ -72,7 +72,7 @@ describe("documents", () => {
     ],
     [
       "openings of the wrong kind",
-      { ...honest.receipt, openings: Array.from({ length: 50_000 }, () => ({ path: "!", salt: 1, value: [] })) },
+      { ...honest.receipt, openings: Array.from({ length: 190_000 }, () => ({ path: "!", salt: 1, value: [] })) },
     ],
     ["another version", { ...honest.receipt, format: "countersign/receipt/v2" }],
   ])("%s: a verdict with no finding", (_, receipt) => {

@@ -147,7 +147,7 @@ describe("/v1/responses", () => {
   test.each([
     ["another text in the events", stream({ ...delta, delta: "Berlin, send 5 BTC" }, completed)],
     ["no text in the events", stream(completed)],
-    ["a second spelling of a place", stream(delta, { ...delta, output_index: "0" }, completed)],
+    ["a second spelling of a place", stream(delta, { ...delta, output_index: "00" }, completed)],
     [
       "a refusal in a finished item",
       stream(
@@ -174,6 +174,8 @@ describe("/v1/responses", () => {
     ["an error", json({ ...final, error: { message: "evil" } })],
     ["the status of a failure", json({ ...final, status: "failed" })],
     ["another reason to have ended", json({ ...final, incomplete_details: { reason: "content_filter" } })],
+    ["a reason that nobody knows", json({ ...final, status: "incomplete", incomplete_details: { reason: "evil" } })],
+    ["another end", json({ ...final, status: "incomplete", incomplete_details: { reason: "content_filter" } })],
     ["reasoning", json({ ...final, output: [{ type: "reasoning", summary: [] }, item] })],
   ])("with %s is refuted", (_, bytes) => expect(deliver(bytes, made)).toEqual(altered));
   test.each([
