@@ -90,6 +90,7 @@ async function audit(url: string, dir: string, now = () => 1_800_000_000_000): P
     directory: dir,
     listen: { host: "127.0.0.1", port: 0 },
     log: { key, url },
+    standing: { refute: [digest(1)], revoke: [digest(1)] },
     every: 0,
   };
   const auditor = await startAuditor(config, { now });

@@ -88,7 +88,7 @@ export async function startAuditor(
       openCheckpoint(note, { log: log.key, suite: nodeSuite }),
     );
     closers.push(mirror.close);
-    const tally = openTally();
+    const tally = openTally(config.standing);
     for (const entry of mirror.entries()) tally.add(entry);
     const cosigned = () => store.read(log.key.name);
     const followed = follow({

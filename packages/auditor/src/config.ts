@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { CountersignError, type Json, type JsonObject, parseJsonBytes } from "@countersign/core";
+import { CountersignError, type Hex, type Json, type JsonObject, parseJsonBytes } from "@countersign/core";
 import { isKeyName, parseVkey, type VerifierKey } from "@countersign/log";
+import type { Standing } from "./tally.ts";
 
 /** What an auditor needs to run. */
 export type AuditorConfig = {
@@ -15,6 +16,8 @@ export type AuditorConfig = {
     /** Address in front of `checkpoint` and `tile/`, ends with a slash. */
     readonly url: string;
   };
+  /** Whose entries may speak against receipts and keys; nobody's by default. */
+  readonly standing: Standing;
   /** Milliseconds between two looks at the log. */
   readonly every: number;
 };
@@ -57,9 +60,22 @@ function readLog(value: Json | undefined): AuditorConfig["log"] {
   return { key, url: url.href };
 }
 
+function readStanding(value: Json | undefined): Standing {
+  if (value === undefined) return { refute: [], revoke: [] };
+  const { refute, revoke } = readObject(value, "standing", ["refute", "revoke"]);
+  const keys = (list: Json | undefined, where: string): Hex[] => {
+    if (list === undefined) return [];
+    if (!Array.isArray(list)) return fail(`${where} is no list.`);
+    return (list as readonly Json[]).map((key) =>
+      typeof key === "string" && /^[0-9a-f]{64}$/.test(key) ? key : fail(`${where} holds something that is no key.`),
+    );
+  };
+  return { refute: keys(refute, "standing.refute"), revoke: keys(revoke, "standing.revoke") };
+}
+
 /** Reads a configuration value. @throws CONFIG_INVALID */
 export function readConfig(value: Json, base: string): AuditorConfig {
-  const config = readObject(value, "It", ["name", "directory", "listen", "log", "every"]);
+  const config = readObject(value, "It", ["name", "directory", "listen", "log", "standing", "every"]);
   const listen = readObject(config.listen ?? {}, "listen", ["host", "port"]);
   const name = readText(config.name, "name");
   if (!isKeyName(name)) fail("name must not hold white space or a plus.");
@@ -71,6 +87,7 @@ export function readConfig(value: Json, base: string): AuditorConfig {
       port: listen.port === undefined ? 0 : readCount(listen.port, "listen.port", 65_535),
     },
     log: readLog(config.log),
+    standing: readStanding(config.standing),
     every: config.every === undefined ? 1000 : readCount(config.every, "every", 3_600_000),
   };
 }

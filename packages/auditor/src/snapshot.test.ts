@@ -113,7 +113,10 @@ describe("a snapshot, in verify's terms", () => {
     });
     const key = formatVkey(verifierKey(origin, "note", logKey.publicKey));
     const config = { name: "test.example/auditor", directory: "a", log: { key, url: `http://127.0.0.1:${port}/log/` } };
-    auditor = await startAuditor({ ...readConfig(config, dir), every: 0 }, { now: () => at });
+    auditor = await startAuditor(
+      { ...readConfig(config, dir), every: 0, standing: { refute: [digest(9)], revoke: [digest(9)] } },
+      { now: () => at },
+    );
     const witnesses = `witness w ${auditor.witnessKey} ${auditor.url}\nquorum w\n`;
     log = await openLog({
       dir: join(dir, "log"),
@@ -155,13 +158,13 @@ describe("a snapshot, in verify's terms", () => {
     };
   }
   const judge = (receipt: Receipt) => verify({ receipt, trust, at, allowDevelopment: true, suite: nodeSuite });
-  const about = (kind: Entry["kind"], subject: Hex): Uint8Array =>
+  const about = (kind: Entry["kind"], subject: Hex, by: Hex = digest(9)): Uint8Array =>
     encodeEntry({
       kind,
       flags: ["development"],
       subject,
       envelope: digest(9),
-      issuer: digest(9),
+      issuer: by,
       model: noDigest,
       tag: noDigest,
       deployment: noDigest,
@@ -183,6 +186,10 @@ describe("a snapshot, in verify's terms", () => {
     const other = issue(12);
     const place = await append(other.entry);
 
+    // A stranger's word against it is in the log too, and counts for nothing.
+    await append(about("refutation", root, digest(10)));
+    await append(about("revocation", toHex(node.publicKey), digest(10)));
+    expect(judge(await staple(receipt, root, entry, index))).toMatchObject({ outcome: "met", searchedThrough: at });
     await append(about("refutation", root));
     const refuted = await staple(receipt, root, entry, index);
     expect(judge(refuted)).toMatchObject({ searchedThrough: null, final: false });

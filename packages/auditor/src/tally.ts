@@ -18,7 +18,17 @@ export type Contradiction =
   /** Two receipts for one request: the issuer ran it twice, or signed two answers (A4). */
   | { readonly kind: "request-tag-twice"; readonly tag: Hex; readonly entries: readonly [number, number] }
   | { readonly kind: "unreadable-entry"; readonly entries: readonly [number]; readonly reason: string }
-  | { readonly kind: "receipt-without-tag"; readonly entries: readonly [number] };
+  | { readonly kind: "receipt-without-tag"; readonly entries: readonly [number] }
+  /** A refutation or revocation by a key that has no say here: it is shown and counts for nothing. */
+  | { readonly kind: "no-standing"; readonly issuer: Hex; readonly entries: readonly [number] };
+
+/** Whose entries may speak against receipts and keys: without it, whoever gets an entry into the log could withdraw any receipt. */
+export type Standing = {
+  /** Auditors whose refutations count. */
+  readonly refute: readonly Hex[];
+  /** Registrars whose revocations count. */
+  readonly revoke: readonly Hex[];
+};
 
 /** How many receipts had a level, as their issuers say it. */
 type Level = { demanded: number; bought: number; delivered: number };
@@ -73,7 +83,7 @@ function levelsOf(mask: number, simulated: boolean): LevelName[] {
 }
 
 /** An empty tally. */
-export function openTally(): Tally {
+export function openTally(standing: Standing): Tally {
   const refuted = new Set<Hex>();
   const revoked = new Set<Hex>();
   const evidence = new Map<Hex, Hex>();
@@ -131,10 +141,13 @@ export function openTally(): Tally {
         report({ kind: "unreadable-entry", entries: [index], reason });
         return;
       }
-      const { kind, subject, envelope, deployment } = entry;
-      if (kind === "refutation") refuted.add(subject);
-      else if (kind === "revocation") revoked.add(subject);
-      else if (kind === "evidence") evidence.set(subject, extendEvidence(evidence.get(subject) ?? noDigest, envelope));
+      const { kind, subject, envelope, deployment, issuer } = entry;
+      if (kind === "refutation" || kind === "revocation") {
+        const says = kind === "refutation" ? standing.refute : standing.revoke;
+        if (!says.includes(issuer)) report({ kind: "no-standing", issuer, entries: [index] });
+        else (kind === "refutation" ? refuted : revoked).add(subject);
+      } else if (kind === "evidence")
+        evidence.set(subject, extendEvidence(evidence.get(subject) ?? noDigest, envelope));
       else if (kind === "deployment") deploymentHeads.set(deployment === noDigest ? subject : deployment, subject);
       else if (kind === "receipt") {
         checkTag(entry, index);

@@ -71,6 +71,21 @@ describe("before a payment is asked for", () => {
     expect(world.node.runs()).toBe(runs);
   });
 
+  it("asks nothing about a body so large that the question would cost the node as much as a run", async () => {
+    let asked = 0;
+    world.node.behave({
+      check: () => {
+        asked++;
+        return undefined;
+      },
+    });
+    const sized = (length: number) => send(url(), paid({ messages: [{ role: "user", content: "x".repeat(length) }] }));
+    expect((await sized(2 << 20)).status).toBe(402);
+    expect(asked).toBe(0);
+    expect((await sized(1 << 19)).status).toBe(402);
+    expect(asked).toBe(1);
+  });
+
   it.each([
     ["to be paid", 402, "PAYMENT_REQUIRED"],
     ["for a token", 401, "UNAUTHENTICATED"],
@@ -248,6 +263,13 @@ describe("a client that holds on", () => {
 });
 
 describe("strange words", () => {
+  it("an empty policy header is no policy, and not the default one either", async () => {
+    for (const value of ["", "  "]) {
+      const response = await send(url(), chatBody(), { headers: { "x-verification": value } });
+      expect(`${response.status} ${await codeOf(response)}`).toBe("400 POLICY_MALFORMED");
+    }
+  });
+
   it("in Host end up in no header", async () => {
     const body = paid();
     const head = (host: string) =>

@@ -61,8 +61,17 @@ export function refuseSettlementModes(values: readonly string[]): void {
 /** Reads what the caller asks for. @throws REQUEST_*, POLICY_*, LEVEL_UNKNOWN, DEADLINE_PASSED, PARAMETER_NOT_SUPPORTED */
 export function readOrder(exchange: Exchange, path: EndpointPath, body: Uint8Array, now: number): Order {
   const request = parseRequest(path, body);
+  const headers = exchange.headers("x-verification");
+  if (headers.some((value) => value.trim() === "")) {
+    // A variable that was not set must not become the default policy (R1).
+    throw new CountersignError("POLICY_MALFORMED", {
+      message: "X-Verification is there and empty.",
+      remedy: "Say a policy, or leave the header out.",
+      param: "X-Verification",
+    });
+  }
   const demand = readDemand(
-    { body: request.value.verification, headers: exchange.headers("x-verification"), suffix: request.suffix },
+    { body: request.value.verification, headers, suffix: request.suffix },
     defaultPolicy,
     Math.floor(now / 1000),
   );

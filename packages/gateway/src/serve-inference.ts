@@ -29,6 +29,12 @@ import { addInclusion, keepReceipt } from "./receipt-store.ts";
 import type { Answer } from "./render/rendering.ts";
 
 /**
+ * Bytes of a request up to which the node is asked before the payment. Nobody has paid for that question: one of a larger
+ * body would keep the node from the runs of those who have, so a larger one is refused in its own run, uncharged.
+ */
+const askedBytes = 1 << 20;
+
+/**
  * Serves one inference: the whole way from a request to its checked, logged and paid answer.
  *
  * Nothing is run before its payment is reserved on disk; under `met` and `signed` nothing of the answer leaves before the
@@ -44,7 +50,8 @@ export async function serveInference(deps: Deps, exchange: Exchange, path: Endpo
     const choice = chooseDeployment(deps, order);
     const { deployment, nodeUrl } = choice.served;
     // What the node would refuse is refused before anything is signed; a free run says it itself.
-    if (choice.price > 0n) await deps.checkOnNode?.(nodeUrl, { path, body, deployment: deployment.id });
+    if (choice.price > 0n && body.length <= askedBytes)
+      await deps.checkOnNode?.(nodeUrl, { path, body, deployment: deployment.id });
     const offered = await offerFor(deps, order, choice);
     if (choice.price > 0n) return requirePayment(deps, exchange, offered);
     const receiptId = toHex(deps.random(32));
