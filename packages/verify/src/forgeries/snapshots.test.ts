@@ -139,7 +139,7 @@ describe("evidence that the log holds", () => {
     );
   const chain = (...envelopes: ReturnType<typeof says>[]) =>
     toHex(
-      envelopes.reduce(
+      envelopes.reduce<Uint8Array>(
         (before, e) => taggedHash("countersign/evidence-chain/v1", before, fromHex(envelopeDigest(e))),
         new Uint8Array(32),
       ),

@@ -16,6 +16,7 @@ export const playSplitLog: Play = async (stage) => {
     listen: { host: "127.0.0.1", port: 0 },
     // It is shown the checkpoints; that this log serves no tiles is no help to it.
     log: { key, url: "http://127.0.0.1:9/log/" },
+    standing: { refute: [], revoke: [] },
     every: 0,
   });
   try {
