@@ -19,6 +19,7 @@ test("L6: an auditor that is shown two histories of one size keeps the evidence 
     directory,
     listen: { host: "127.0.0.1", port: 0 },
     log: { key, url: "http://127.0.0.1:9/log/" },
+    standing: { refute: [], revoke: [] },
     every: 0,
   });
   try {

@@ -228,7 +228,13 @@ function addNetwork(app: Hono<Env>, deps: Deps, facts: NetworkFacts): void {
       gateway: { key: identity.key, operator: identity.operator, registration: identity.registration },
       log: { origin: log.origin, vkey: formatVkey(log.writer.key), witnesses: log.witnesses },
       auditors: deps.monitors.urls,
-      nodes: deps.catalogue.nodes(),
+      // Where nodes live is between them and the gateway: neither addresses nor messages that hold them.
+      nodes: deps.catalogue.nodes().map(({ state, key, operator, faults }) => ({
+        state,
+        key,
+        operator,
+        faults: faults.map(({ code }) => ({ code })),
+      })),
       development: trust.development,
       refusals: deps.refusals.recent(),
     });

@@ -204,7 +204,7 @@ describe("money", () => {
   it("covers one price: of several runs at once the first is taken", async () => {
     const poor = openWallet(generatePrivateKey());
     const asked = await Promise.all([1, 2, 3].map((seed) => required(paid({ seed }))));
-    const [{ amount }] = (asked[0] as (typeof asked)[number]).accepts as [{ amount: string }];
+    const [{ amount }] = (asked[0] as (typeof asked)[number]).accepts as unknown as [{ amount: string }];
     await world.fund(poor.address, BigInt(amount));
     const headers = await Promise.all(asked.map((r) => signPayment({ ...world, payer: poor }, r)));
     const { open, opened } = gate();
@@ -260,6 +260,12 @@ describe("a client that holds on", () => {
     const response = await fetch(new URL("/v1/log/events", url()), { method: "HEAD" });
     expect(response.status).toBe(405);
   });
+});
+
+it("nobody learns from outside where the nodes are", async () => {
+  const text = await (await fetch(new URL("/v1/network", url()))).text();
+  expect(text).toContain(world.node.key);
+  expect(text).not.toContain(new URL(world.node.url).host);
 });
 
 describe("strange words", () => {

@@ -65,7 +65,9 @@ describe("tlog proof", () => {
     expect(status(found({ notAfter: 299 }))).toEqual(["unproven", "ok", "ok", "ok", "failed"]);
     expect(status(found({ notAfter: 300 }))[0]).toBe("logged");
     expect(status(found({ proof: "junk" }))).toEqual(["unproven", "failed", "not-run", "not-run", "not-run"]);
-    expect(found({ proof: none, witnesses: { logs: [], witnesses: [], quorum: { kind: "none" } } }).outcome).toBe("logged");
+    expect(found({ proof: none, witnesses: { logs: [], witnesses: [], quorum: { kind: "none" } } }).outcome).toBe(
+      "logged",
+    );
     const other = verifierKey("log.example", "note", signer(8).publicKey);
     expect(status(found({ log: other }))).toEqual(["unproven", "ok", "failed", "ok", "not-run"]);
     const renamed = verifierKey("other.example", "note", log.signer.publicKey);

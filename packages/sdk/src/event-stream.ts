@@ -15,6 +15,8 @@ const malformed = (why: string, cause?: unknown) =>
 const truncated = (why: string) =>
   new CountersignError("STREAM_TRUNCATED", { message: "The stream ended before its signed end.", why });
 
+/** Largest stream that is read, in bytes, comments included: as large as an answer in one piece may be. */
+const largestStream = 64 << 20;
 /** Longest event that is read, in UTF-16 units: a receipt with its openings is far below. */
 const longestEvent = 16 << 20;
 
@@ -68,7 +70,11 @@ export async function* readFrames(path: EndpointPath, response: Response): Async
   const reader = new FrameReader();
   let signed = false;
   let done = false;
+  let size = 0;
   for await (const bytes of readParts(response)) {
+    size += bytes.length;
+    // Held events are gathered until the verdict: a stream without end would fill the memory of who waits for it.
+    if (size > largestStream) throw malformed(`It is larger than ${largestStream} bytes.`);
     for (const frame of reader.feed(bytes)) {
       if (done) throw malformed("Something follows the end of the stream.");
       if (frame.value === "done") {

@@ -158,6 +158,22 @@ describe("the frame reader", () => {
   test("invalid UTF-8 is refused", () => {
     expect(code(() => new FrameReader().feed(Uint8Array.of(0xff)))).toBe("STREAM_MALFORMED");
   });
+
+  test("a stream without end ends here, whether it holds events or nothing", async () => {
+    const piece = utf8(`: ${"held ".repeat(1 << 17)}\n\n`);
+    let sent = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sent += piece.length;
+        controller.enqueue(piece);
+      },
+    });
+    const read = async () => {
+      for await (const _ of readFrames("/v1/chat/completions", new Response(endless)));
+    };
+    await expect(read()).rejects.toMatchObject({ code: "STREAM_MALFORMED" });
+    expect(sent).toBeLessThan(66 << 20);
+  });
 });
 
 describe("coverage", () => {

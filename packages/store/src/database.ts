@@ -34,6 +34,8 @@ export function openDatabase(file: string): DatabaseSync {
   try {
     db = new DatabaseSync(file, { timeout: 10_000, enableForeignKeyConstraints: true });
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;");
+    // Answers are private and kept for minutes: what was forgotten is overwritten, not only unlinked.
+    db.exec("PRAGMA secure_delete = ON");
     const check = db.prepare("PRAGMA quick_check(1)").get() as { quick_check?: string } | undefined;
     if (check?.quick_check !== "ok") throw corrupt(file, check?.quick_check ?? "the integrity check gave no answer");
     migrate(db, file);

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -254,6 +254,15 @@ test("answers are read by payment and request, expire, and stay within their bou
   expect(await store.answers.purge(2500)).toBe(1);
   expect(await store.answers.get(key(3), hex(1), 0)).toEqual(answer);
   await store.close();
+});
+
+test("a forgotten answer is no longer in the file", async () => {
+  const store = openStore({ file });
+  const body = new TextEncoder().encode("a private answer ".repeat(2000));
+  await store.answers.put(key(1), hex(1), { status: 200, headers: [], body }, 10);
+  await store.answers.purge(20);
+  await store.close();
+  expect(readFileSync(file).includes("private answer")).toBe(false);
 });
 
 test("offers, debts and facts keep what they are given", async () => {
