@@ -94,6 +94,27 @@ test("one field is opened and the rest stays closed", async () => {
   );
 });
 
+test("the example of the README runs as it stands", async () => {
+  const example = fileURLToPath(new URL("../../examples/chat.ts", import.meta.url));
+  const ran = await new Promise<Ran>((resolve) => {
+    execFile(process.execPath, [example], { cwd: folder, encoding: "utf8" }, (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+  expect(ran).toMatchObject({ code: 0 });
+  expect(ran.out).toContain("The capital of France is Paris. | met |");
+  expect(await countersign("verify", "receipt.json", "--trust", "trust.dev.json", "--allow-development")).toMatchObject(
+    { code: 0 },
+  );
+});
+
+test("a second network from the same folder is refused, and the first goes on", async () => {
+  const second = await countersign("up", "--port", "0", "--models", "lande-50");
+  expect(second.code).toBe(69);
+  expect(second.err).toContain("NETWORK_RUNNING");
+  expect(await countersign("models", "offered", "--local")).toMatchObject({ code: 0 });
+});
+
 test("the open model, run again, gives the same tokens", async () => {
   expect(await countersign("replay", "receipt.json", "--local")).toMatchObject({ code: 0 });
 });

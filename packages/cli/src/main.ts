@@ -1,4 +1,4 @@
-import { CountersignError } from "@countersign/core";
+import { CountersignError, type ErrorCode } from "@countersign/core";
 import { Command, CommanderError } from "commander";
 import { paint } from "./terminal.ts";
 
@@ -98,11 +98,23 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
+/** What to do in the words of this command line, where the library's own are about its options. */
+const remedies: Partial<Record<ErrorCode, string>> = {
+  WALLET_MISSING: "Set COUNTERSIGN_WALLET_KEY to the paying key, or use --local.",
+  SPEND_CAP_EXCEEDED: "Raise --budget, or ask for fewer tokens.",
+  MODEL_UNKNOWN: "List what there is: countersign models offered, or countersign models list.",
+};
+
+function inOurWords(error: CountersignError): CountersignError {
+  const remedy = remedies[error.code];
+  return remedy === undefined ? error : new CountersignError(error.code, { ...error.detail, remedy });
+}
+
 function explain(error: unknown, json: boolean): number {
   // Commander has printed its own message; help and version end here too.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
   const known = CountersignError.is(error)
-    ? error
+    ? inOurWords(error)
     : new CountersignError("INTERNAL", {
         message: `Something failed that should not: ${error instanceof Error ? error.message : String(error)}`,
         remedy: "Run it again with COUNTERSIGN_DEBUG=1 to see where, and report it.",

@@ -66,7 +66,10 @@ export function checkSignature(context: EvidenceContext): EvidenceReport {
     ...(!timely && { code: "TIME_NOT_ANCHORED" as const }),
   });
   const word = signed && sameNetwork && timely && standing.status === "known";
-  const why = checks.find((c) => c.status === "failed");
+  // With somebody to believe, the other network is the reason; with nobody, that is.
+  const believes = trust.registrars.length + trust.nodes.length > 0;
+  const elsewhere = believes && !sameNetwork ? checks.find((c) => c.id === "statement.network") : undefined;
+  const why = elsewhere ?? checks.find((c) => c.status === "failed");
   // Only a name that is a fact value as it stands becomes one: two operators must not share a spelling.
   const operator =
     standing.status === "known" && /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(standing.operator)

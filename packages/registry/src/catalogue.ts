@@ -110,7 +110,7 @@ export async function showModel(dir: string, id: string): Promise<ReadManifest> 
   } catch (cause) {
     throw new CountersignError("MODEL_UNKNOWN", {
       message: `No model is registered as ${id}.`,
-      remedy: "List the models: countersign models",
+      remedy: "List the models: countersign models list",
       cause,
     });
   }

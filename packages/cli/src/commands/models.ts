@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { CountersignError } from "@countersign/core";
 import { defaultModels, fetchWeights, smollm2 } from "@countersign/node";
 import { listModels, showModel, verifyModel } from "@countersign/registry";
@@ -133,7 +134,7 @@ export function modelsCommand(program: Command): void {
     const bar = progress(`Hashing ${file}`);
     const added = await addFile({
       file,
-      catalogue: options.catalogue ?? (await catalogueOf(options)),
+      catalogue: options.catalogue ?? join(homeFolder(options.home), "catalogue"),
       name: options.name,
       licence: options.licence,
       keyFile: options.keyFile,
@@ -142,7 +143,8 @@ export function modelsCommand(program: Command): void {
     bar.end();
     if (options.json) return printJson({ id: options.name, digest: added.digest, publisher: added.publisher });
     print(`${options.name}  ${added.digest}`);
-    note(`Signed by publisher ${added.publisher}. Name that key in a node's configuration to serve it.`);
+    note(`Signed by publisher ${added.publisher}, whose secret key is in ${options.keyFile}: keep it to yourself.`);
+    note("To serve it, name that key and this catalogue in a node's configuration (docs/operate.md).");
   });
 
   models

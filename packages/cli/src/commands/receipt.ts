@@ -14,6 +14,12 @@ const asText = (bytes: Uint8Array): string => {
 };
 const clip = (text: string, length = 96) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
+const namesOf = (text: string): string[] =>
+  text
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+
 export function receiptCommand(program: Command): void {
   const receipt = program.command("receipt").summary("look into a receipt, or open single fields of it");
 
@@ -65,10 +71,10 @@ export function receiptCommand(program: Command): void {
   receipt
     .command("disclose")
     .description(
-      "Makes a copy that opens just the fields you name, without your secret. Everything else stays salted and closed.",
+      "Makes a copy without your secret that opens the fields you name, besides what every copy opens (policy, offer, promptVersion, model, profile). Everything else stays salted and closed. A copy that opens less than all proves less: verify says what is closed.",
     )
     .argument("<file>", "your own copy")
-    .requiredOption("--fields <names>", "fields or elements to open, by comma: system,messages/0,output/0")
+    .requiredOption("--fields <names>", "fields or elements to open, by comma: system,messages/0,output/0; or all")
     .option("--request <file>", "the request body, to open fields of it")
     .option("--output <file>", "the answer, to open it")
     .option("--to <file>", "write to a file instead of standard output")
@@ -83,18 +89,12 @@ export function receiptCommand(program: Command): void {
         output: options.output === undefined ? undefined : { body: await readBytes(options.output) },
       });
       const copy = JSON.stringify(
-        disclose(
-          full,
-          options.fields
-            .split(",")
-            .map((f) => f.trim())
-            .filter((f) => f !== ""),
-        ),
+        disclose(full, options.fields.trim() === "all" ? full.openings.map((o) => o.path) : namesOf(options.fields)),
       );
       if (options.to === undefined) print(copy);
       else {
         await writeFile(options.to, `${copy}\n`);
-        note(`Wrote ${options.to}: opens ${options.fields}, holds no secret.`);
+        note(`Wrote ${options.to}: it opens ${options.fields} besides what every copy opens, and holds no secret.`);
       }
     });
 }

@@ -3,6 +3,7 @@ import { CountersignError } from "@countersign/core";
 import type { Command } from "commander";
 import { fetchDefaultWeights } from "../network/fetch-default.ts";
 import { homeFolder } from "../network/home.ts";
+import { forgetLocal, requireNoLocal, saveLocal } from "../network/local.ts";
 import { type Checked, checkLevels, checkModels } from "../network/self-check.ts";
 import { type Network, startNetwork, type Upstream } from "../network/start.ts";
 import { note, paint, print, printable, progress, table } from "../terminal.ts";
@@ -141,6 +142,9 @@ export function upCommand(program: Command): void {
     .option("--no-fetch", "do not fetch weights that are not here")
     .option("--no-check", "skip the self-check")
     .action(async (options: UpOptions) => {
+      await requireNoLocal(homeFolder(options.home));
+      // Heard from the first moment: a start that is interrupted tidies up as well.
+      const ending = untilSignal();
       const network = await startWithProgress({
         port: portOf(options.port),
         home: options.home,
@@ -149,11 +153,10 @@ export function upCommand(program: Command): void {
         upstream: upstreamOf(options),
         fetch: options.fetch,
       });
-      const ending = untilSignal();
-      await writeLocal(network, options.home);
+      await saveLocal(homeFolder(options.home), network);
       print(showNetwork(network));
       let failed = false;
-      if (options.check) {
+      const check = async () => {
         print();
         const levels = await checkLevels(network);
         print(showChecked("level", levels));
@@ -167,12 +170,13 @@ export function upCommand(program: Command): void {
             ? paint("red", "The self-check found failures, see above.")
             : paint("green", "Every answer was paid, receipted and met its policy under trust.dev.json."),
         );
-      }
+      };
+      if (options.check) await Promise.race([check(), ending]);
       print(paint("dim", "\nServing. Ctrl-C stops everything."));
       await ending;
       note("Stopping.");
       await network.stop();
-      await removeLocal(options.home);
+      await forgetLocal(homeFolder(options.home));
       process.exitCode = failed ? 2 : 0;
     });
 }
@@ -182,13 +186,4 @@ function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
   });
-}
-
-async function writeLocal(network: Network, home: string | undefined): Promise<void> {
-  const { saveLocal } = await import("../network/local.ts");
-  await saveLocal(homeFolder(home), network);
-}
-async function removeLocal(home: string | undefined): Promise<void> {
-  const { forgetLocal } = await import("../network/local.ts");
-  await forgetLocal(homeFolder(home));
 }

@@ -15,6 +15,7 @@ const patience = 45_000;
 export async function fetchDefaultWeights(home: string): Promise<void> {
   const cacheDir = weightsFolder(home);
   if (existsSync(weightsPath(smollm2, cacheDir))) return;
+  note(`Fetching ${smollm2.id}, ${Math.round(smollm2.bytes / 1e6)} MB, once (--no-fetch leaves it out).`);
   const bar = progress(`Fetching ${smollm2.id}`);
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), patience);

@@ -1,6 +1,8 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { CountersignError, type Hex, parseTrust, type Trust } from "@countersign/core";
+import { readText } from "../files.ts";
+import { isAlive } from "./home.ts";
 import type { Network } from "./start.ts";
 
 /** What another command of this user needs to talk to the network that `up` started. */
@@ -14,25 +16,58 @@ export type Local = {
 
 const fileOf = (home: string) => join(home, "local.json");
 
-/** Notes the running network for `--local`; only the user may read it, and it ends with the network. */
-export async function saveLocal(home: string, network: Network): Promise<void> {
-  const { gatewayUrl, walletKey, trustFile } = network;
-  const value = { gatewayUrl, walletKey, trustFile, catalogue: network.home.catalogue };
-  await writeFile(fileOf(home), JSON.stringify(value), { mode: 0o600 });
+type Noted = Omit<Local, "trust"> & { readonly pid: number };
+
+async function readNoted(home: string): Promise<Noted | undefined> {
+  const text = await readFile(fileOf(home), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  return text === undefined ? undefined : (JSON.parse(text) as Noted);
 }
 
-export const forgetLocal = (home: string): Promise<void> => rm(fileOf(home), { force: true });
+/** Refuses a second network in one home folder: it would take the first one's trust file and wallet away. @throws NETWORK_RUNNING */
+export async function requireNoLocal(home: string): Promise<void> {
+  const noted = await readNoted(home).catch(() => undefined);
+  if (noted === undefined || !isAlive(noted.pid)) return;
+  throw new CountersignError("NETWORK_RUNNING", {
+    message: `A network runs from this folder already: ${noted.gatewayUrl}.`,
+    why: "A second one would replace its trust file and its note for --local.",
+    remedy: "Stop it with Ctrl-C, or start the second with another --home and --trust-file.",
+  });
+}
 
-/** The network that `up` runs here. It is named by the caller's own word `--local`: nothing picks it up by itself. @throws GATEWAY_UNREACHABLE */
+/** Notes the running network for `--local`; only the user may read it, and it ends with the network. */
+export async function saveLocal(home: string, network: Network): Promise<void> {
+  const { gatewayUrl, walletKey } = network;
+  const noted: Noted = {
+    gatewayUrl,
+    walletKey,
+    trustFile: resolve(network.trustFile),
+    catalogue: network.home.catalogue,
+    pid: process.pid,
+  };
+  await writeFile(fileOf(home), JSON.stringify(noted), { mode: 0o600 });
+}
+
+/** Removes the note if it is this process's own. */
+export async function forgetLocal(home: string): Promise<void> {
+  const noted = await readNoted(home).catch(() => undefined);
+  if (noted?.pid === process.pid) await rm(fileOf(home), { force: true });
+}
+
+/**
+ * The network that `up` runs here. It is named by the caller's own word `--local`: nothing picks it up by itself.
+ *
+ * @throws GATEWAY_UNREACHABLE, FILE_UNREADABLE, TRUST_MALFORMED
+ */
 export async function readLocal(home: string): Promise<Local> {
-  try {
-    const value = JSON.parse(await readFile(fileOf(home), "utf8")) as Omit<Local, "trust">;
-    return { ...value, trust: parseTrust(await readFile(value.trustFile, "utf8")) };
-  } catch (cause) {
+  const noted = await readNoted(home).catch(() => undefined);
+  if (noted === undefined) {
     throw new CountersignError("GATEWAY_UNREACHABLE", {
-      message: "No local network runs here.",
-      remedy: "Start one with countersign up, or name a gateway with --gateway, --trust and a wallet.",
-      cause,
+      message: `No local network runs from ${home}.`,
+      remedy: "Start one with countersign up, name its folder with --home, or leave out --local and say where to look.",
     });
   }
+  return { ...noted, trust: parseTrust(await readText(noted.trustFile)) };
 }

@@ -158,6 +158,7 @@ export const errorTable = {
   COMMAND_UNKNOWN: row(400, 64, "There is no such command."),
   COMMAND_MISUSED: row(400, 64, "The command's options or arguments are wrong."),
   TOOL_MISSING: row(503, 69, "A program that this needs is not on this machine."),
+  NETWORK_RUNNING: row(409, 69, "A local network runs from this folder already."),
   PORT_IN_USE: row(503, 69, "The port is taken by another process."),
   STORE_CORRUPT: row(500, 69, "The store's file cannot be used."),
   CANCELLED: row(499, 2, "The user cancelled."),
