@@ -117,7 +117,7 @@ export async function checkModels(network: Network, onDone?: (done: Checked) => 
     const source = findOnnxModel(model);
     const done = await timed(source?.job ?? "chat", model, async () => {
       if (!source) {
-        const answer = await client.chat(question, { model, policy: "signature", synthetic: true });
+        const answer = await client.chat(question.slice(1), { model, policy: "signature", synthetic: true });
         return { ...answer, answer: answer.text ?? "" };
       }
       const { tensors, body } = await exampleOf(model);
