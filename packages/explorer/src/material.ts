@@ -1,4 +1,4 @@
-import { endpoints, eventData, type JsonObject, parseJson } from "@countersign/core";
+import { endpoints, eventData, isObject, parseJson } from "@countersign/core";
 
 /** What somebody dropped or pasted, recognised by its content and never by its file name. */
 export type Material =
@@ -8,9 +8,6 @@ export type Material =
   | { readonly kind: "trust"; readonly text: string }
   | { readonly kind: "request"; readonly body: Uint8Array }
   | { readonly kind: "other" };
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function parse(text: string): unknown {
   try {

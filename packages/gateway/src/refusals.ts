@@ -2,15 +2,13 @@ import {
   canonicalBytes,
   type Envelope,
   type ErrorCode,
-  encodeEntry,
-  envelopeDigest,
   type Hex,
-  noDigest,
   type Signer,
   sha256Hex,
   signStatement,
   toHex,
 } from "@countersign/core";
+import { encodePlainEntry } from "./plain-entry.ts";
 
 const refusalsType = "urn:countersign:refusals:v1";
 
@@ -77,21 +75,6 @@ export function signRefusals(
     { name: "refusals", subject, predicateType: refusalsType, predicate },
     options.gateway,
   );
-  const entry = encodeEntry({
-    kind: "refusals",
-    flags: options.development ? ["development"] : [],
-    subject,
-    envelope: envelopeDigest(envelope),
-    issuer: gateway,
-    model: noDigest,
-    tag: noDigest,
-    deployment: noDigest,
-    demanded: [],
-    bought: 0,
-    delivered: 0,
-    tokens: 0,
-    value: 0,
-    hour,
-  });
+  const entry = encodePlainEntry({ kind: "refusals", subject, issuer: gateway, hour }, envelope, options.development);
   return { envelope, entry };
 }

@@ -1,37 +1,7 @@
-import {
-  type Entry,
-  type Envelope,
-  encodeEntry,
-  envelopeDigest,
-  fromHex,
-  type Hex,
-  noDigest,
-  readRegistration,
-  sha256Hex,
-  toHex,
-} from "@countersign/core";
+import { type Envelope, fromHex, type Hex, noDigest, readRegistration, sha256Hex, toHex } from "@countersign/core";
 import type { Served } from "./catalogue.ts";
+import { encodePlainEntry } from "./plain-entry.ts";
 import { blindDeployment } from "./receipt-entry.ts";
-
-type Subject = Pick<Entry, "kind" | "subject" | "issuer"> & Partial<Pick<Entry, "model" | "deployment">>;
-
-/** Bytes of an entry about a registered thing. It has no hour: registering it again gives the same bytes, and so the same place. */
-function encode(about: Subject, envelope: Envelope, development: boolean): Uint8Array {
-  return encodeEntry({
-    flags: development ? ["development"] : [],
-    envelope: envelopeDigest(envelope),
-    model: noDigest,
-    tag: noDigest,
-    deployment: noDigest,
-    demanded: [],
-    bought: 0,
-    delivered: 0,
-    tokens: 0,
-    value: 0,
-    hour: 0,
-    ...about,
-  });
-}
 
 const signerOf = (envelope: Envelope): Hex => envelope.signatures[0]?.keyid ?? noDigest;
 
@@ -41,13 +11,17 @@ export function registryEntries(served: readonly Served[], development: boolean)
     const { registrar } = readRegistration(registration).predicate;
     const model = deployment.model.digest;
     return [
-      encode({ kind: "node", subject: sha256Hex(fromHex(node)), issuer: registrar }, registration, development),
-      encode(
+      encodePlainEntry(
+        { kind: "node", subject: sha256Hex(fromHex(node)), issuer: registrar },
+        registration,
+        development,
+      ),
+      encodePlainEntry(
         { kind: "model", subject: model, issuer: signerOf(manifestEnvelope), model },
         manifestEnvelope,
         development,
       ),
-      encode(
+      encodePlainEntry(
         { kind: "deployment", subject: digest, issuer: node, model, deployment: blindDeployment(node, deployment.id) },
         envelope,
         development,

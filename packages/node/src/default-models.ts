@@ -1,13 +1,6 @@
 import { join } from "node:path";
-import { CountersignError, type Hex, type Signer } from "@countersign/core";
-import {
-  addModel,
-  hashFile,
-  type ModelFacts,
-  type Progress,
-  type ReadManifest,
-  type SourceFile,
-} from "@countersign/registry";
+import type { Hex, Signer } from "@countersign/core";
+import { addModel, type ModelFacts, type Progress, type ReadManifest, type SourceFile } from "@countersign/registry";
 import type { DeploymentConfig } from "./config.ts";
 import { onnxModels, smollm2, weightsPath } from "./models/index.ts";
 import { readPackageFile } from "./models/package-file.ts";
@@ -136,19 +129,9 @@ export async function registerModel(
   publisher: Signer,
   onProgress?: Progress,
 ): Promise<ReadManifest> {
-  const files = await model.files();
-  const [weights] = files;
-  if (model.sha256 !== undefined && weights !== undefined && "path" in weights) {
-    // A file of another content must not get this project's name by lying in its place.
-    const { sha256 } = await hashFile(weights.path, onProgress);
-    if (sha256 !== model.sha256) {
-      throw new CountersignError("MODEL_DIGEST_MISMATCH", {
-        message: `The weights of ${model.id} are not the ones that this project pins.`,
-        why: `${weights.path} hashes to ${sha256}; pinned is ${model.sha256}.`,
-        remedy: "Restore the file, or register yours under a name of its own.",
-        facts: { expected: model.sha256, found: sha256 },
-      });
-    }
-  }
+  const [weights, ...others] = await model.files();
+  const pinned =
+    weights && "path" in weights && model.sha256 !== undefined ? { ...weights, sha256: model.sha256 } : weights;
+  const files = pinned === undefined ? [] : [pinned, ...others];
   return addModel(catalogue, { id: model.id, facts: model.facts, files }, publisher, onProgress);
 }

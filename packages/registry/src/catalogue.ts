@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CountersignError, type Envelope, fromHex, type Hex, listRoot, type Signer, toHex } from "@countersign/core";
 import { type FileHash, hashBytes, hashChunk, hashFile, type Progress } from "./files.ts";
@@ -7,9 +7,9 @@ import { type ModelFacts, makeManifest, type ReadManifest, readManifest, signMan
 
 // Layout: models/<id>.json is the signed manifest; files/<sha256> the bytes; chunks/<sha256>.json their chunk leaves.
 
-/** A file to register: a path, or bytes under a name. */
+/** A file to register: a path, held against a pinned SHA-256 where one is known, or bytes under a name. */
 export type SourceFile =
-  | { readonly path: string; readonly name?: string }
+  | { readonly path: string; readonly name?: string; readonly sha256?: Hex }
   | { readonly bytes: Uint8Array; readonly name: string };
 
 const manifestPath = (dir: string, id: string): string => join(dir, "models", `${encodeURIComponent(id)}.json`);
@@ -29,8 +29,8 @@ async function put(path: string, write: (temporary: string) => Promise<void>): P
   }
 }
 
-const exists = async (path: string): Promise<boolean> =>
-  readFile(path, { flag: "r" }).then(
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
     () => true,
     () => false,
   );
@@ -39,7 +39,8 @@ const exists = async (path: string): Promise<boolean> =>
  * Registers a model: hashes its files, copies them into the catalogue by their digest, signs and stores the manifest.
  * Registering the same model again changes nothing.
  *
- * @throws FILE_UNREADABLE, MANIFEST_MALFORMED, MODEL_EXISTS when the name stands for another digest
+ * @throws FILE_UNREADABLE, MANIFEST_MALFORMED, MODEL_DIGEST_MISMATCH when a file is not the pinned one, MODEL_EXISTS when
+ * the name stands for another digest
  */
 export async function addModel(
   dir: string,
@@ -51,6 +52,7 @@ export async function addModel(
   const hashed: { readonly name: string; readonly source: SourceFile; readonly hash: FileHash }[] = [];
   for (const source of model.files) {
     const hash = "path" in source ? await hashFile(source.path, onProgress) : hashBytes(source.bytes);
+    if ("path" in source) requirePinned(model.id, source, hash.sha256);
     hashed.push({ name: source.name ?? basename((source as { path: string }).path), source, hash });
   }
   const manifest = makeManifest(
@@ -74,6 +76,17 @@ export async function addModel(
   if (known) return known;
   await put(manifestPath(dir, model.id), (path) => writeFile(path, `${JSON.stringify(made.envelope)}\n`));
   return made;
+}
+
+/** A file of another content must not get a known name by lying in the right place. @throws MODEL_DIGEST_MISMATCH */
+function requirePinned(id: string, { path, sha256 }: Extract<SourceFile, { path: string }>, found: Hex): void {
+  if (sha256 === undefined || sha256 === found) return;
+  throw new CountersignError("MODEL_DIGEST_MISMATCH", {
+    message: `The weights of ${id} are not the ones that are pinned.`,
+    why: `${path} hashes to ${found}; pinned is ${sha256}.`,
+    remedy: "Restore the file, or register yours under a name of its own.",
+    facts: { expected: sha256, found },
+  });
 }
 
 async function putFile(dir: string, source: SourceFile, hash: FileHash): Promise<void> {

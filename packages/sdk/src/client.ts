@@ -2,6 +2,7 @@ import {
   CountersignError,
   type EndpointPath,
   type Hex,
+  isObject,
   type Json,
   type JsonObject,
   type Policy,
@@ -14,7 +15,7 @@ import type { Delivered } from "@countersign/verify";
 import type { Spending } from "./budget.ts";
 import { makeFetch } from "./drop-in.ts";
 import { exchange } from "./exchange.ts";
-import { isObject, readBytes, readError, readObject, send } from "./http.ts";
+import { readBytes, readError, readObject, send } from "./http.ts";
 import { type Judged, type PaymentReport, tryReceipt } from "./judgement.ts";
 import type { ReceiptStore } from "./receipt-store.ts";
 import { type Refreshed, refresh, verifyReceipt, waitFor } from "./refresh.ts";

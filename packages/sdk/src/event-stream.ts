@@ -2,10 +2,11 @@ import {
   CountersignError,
   type DeliveredEvent,
   type EndpointPath,
+  isObject,
   type JsonObject,
   readEvent,
 } from "@countersign/core";
-import { errorOf, isObject, readParts } from "./http.ts";
+import { errorOf, readParts } from "./http.ts";
 
 /** One event of a stream: its object, or the closing `[DONE]`. */
 export type Frame = DeliveredEvent;

@@ -1,5 +1,6 @@
 import {
   CountersignError,
+  isObject,
   type JsonObject,
   ResponseEvents,
   requireCovered,
@@ -7,7 +8,7 @@ import {
   utf8,
 } from "@countersign/core";
 import { type Frame, readFrames, signedPart, writeFrame } from "./event-stream.ts";
-import { errorOf, isObject, readBytes, readError, readObject, send } from "./http.ts";
+import { errorOf, readBytes, readError, readObject, send } from "./http.ts";
 import { conclude, handedOn, type Judged } from "./judgement.ts";
 import { type Accepted, pay } from "./pay.ts";
 import { type PaymentRequired, readPaymentRequired } from "./payment-required.ts";

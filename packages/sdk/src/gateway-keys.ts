@@ -1,6 +1,6 @@
-import { CountersignError, type Envelope, envelopeShape, type Hex } from "@countersign/core";
+import { CountersignError, type Envelope, envelopeShape, type Hex, isObject } from "@countersign/core";
 import { standingOfKey } from "@countersign/evidence-signature";
-import { isObject, readBytes, readError, readObject, send } from "./http.ts";
+import { readBytes, readError, readObject, send } from "./http.ts";
 import type { Settings } from "./settings.ts";
 
 /** The registration that a gateway shows of itself; only a registrar in `Trust` makes it worth anything. */

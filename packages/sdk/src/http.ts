@@ -3,6 +3,7 @@ import {
   type ErrorCode,
   errorTable,
   fromUtf8,
+  isObject,
   type Json,
   type JsonObject,
   parseJson,
@@ -13,10 +14,6 @@ type Sender = Pick<Settings, "fetch" | "gateway">;
 
 /** Largest answer that is read, in bytes. */
 const largestAnswer = 64 << 20;
-
-/** Whether a value is a JSON object. */
-export const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Sends to the gateway. @throws GATEWAY_UNREACHABLE; an abort by the caller's own signal stays what it is */
 export async function send(to: Sender, path: string, init: RequestInit): Promise<Response> {

@@ -3,6 +3,7 @@ import {
   type Envelope,
   fromHex,
   type Hex,
+  isObject,
   type JsonObject,
   judgedPolicy,
   parsePolicy,
@@ -17,7 +18,6 @@ import {
   type Verdict,
 } from "@countersign/core";
 import { completeReceipt, type Delivered, refreshReceipt, verify } from "@countersign/verify";
-import { isObject } from "./http.ts";
 import { standingOf } from "./lateness.ts";
 import type { Accepted } from "./pay.ts";
 import { fetchReceipt } from "./refresh.ts";

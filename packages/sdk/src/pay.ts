@@ -5,6 +5,7 @@ import {
   domainSeparator,
   type Envelope,
   type Hex,
+  isObject,
   type JsonObject,
   type Offer,
   offerDigest,
@@ -14,7 +15,6 @@ import {
   utf8,
 } from "@countersign/core";
 import type { Hold } from "./budget.ts";
-import { isObject } from "./http.ts";
 import { checkOffer } from "./offer-check.ts";
 import type { PaymentOption, PaymentRequired } from "./payment-required.ts";
 import type { SignedPayment } from "./receipt-store.ts";

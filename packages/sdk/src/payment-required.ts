@@ -5,6 +5,7 @@ import {
   fromBase64,
   fromUtf8,
   hex32,
+  isObject,
   type Json,
   type JsonObject,
   network,
@@ -14,7 +15,6 @@ import {
   readStatement,
 } from "@countersign/core";
 import * as z from "zod";
-import { isObject } from "./http.ts";
 
 /** Longest header that is read, in characters; gateways send at most 4 KiB. */
 const largestHeader = 8192;

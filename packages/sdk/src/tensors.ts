@@ -1,5 +1,4 @@
-import { CountersignError, fromBase64, type Json, type JsonObject, toBase64 } from "@countersign/core";
-import { isObject } from "./http.ts";
+import { CountersignError, fromBase64, isObject, type Json, type JsonObject, toBase64 } from "@countersign/core";
 
 /** A tensor that is sent: flat row-major values, or their little-endian bytes. */
 export type TensorInput = {
