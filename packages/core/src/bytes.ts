@@ -1,3 +1,5 @@
+import { decodeStrictly, nativeFor } from "./native-base64.ts";
+
 /** Lowercase hexadecimal text without a prefix. */
 export type Hex = string & { readonly __hex?: never };
 
@@ -93,7 +95,7 @@ const binary = (bytes: Uint8Array): string => {
 
 /** Standard base64 with padding (RFC 4648 §4). */
 export function toBase64(bytes: Uint8Array): string {
-  return btoa(binary(bytes));
+  return nativeFor(bytes.length)?.encode(bytes) ?? btoa(binary(bytes));
 }
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -133,10 +135,15 @@ function decode64(text: string, length: number, values: Uint8Array): Uint8Array 
 
 /** Bytes of standard base64. @throws RangeError unless the text is the one canonical encoding of its bytes. */
 export function fromBase64(text: string): Uint8Array {
+  const native = nativeFor(text.length);
+  const read = native ? decodeStrictly(native, text) : decodePortably(text);
+  if (!read) throw new RangeError("Not canonical base64 text.");
+  return read;
+}
+
+function decodePortably(text: string): Uint8Array | undefined {
   const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
-  const out = text.length % 4 === 0 ? decode64(text, text.length - padding, base64Values) : undefined;
-  if (!out) throw new RangeError("Not canonical base64 text.");
-  return out;
+  return text.length % 4 === 0 ? decode64(text, text.length - padding, base64Values) : undefined;
 }
 
 /** URL-safe base64 without padding (RFC 4648 §5). */

@@ -37,7 +37,17 @@ export type EvidenceContext = {
   /** Milliseconds by which the statement was in a witnessed log, or null. */
   readonly loggedAt: number | null;
   readonly suite: Suite;
+  /** Whether development stand-ins may ground claims. */
+  readonly allowDevelopment: boolean;
+  /** Whether an entry stands in a trusted log; an answer that is not `logged` says why. */
+  readonly inLog: InLog;
 };
+
+/** Looks up an entry (base64url of its bytes) with its proof in the logs of the trust; `time` in milliseconds. */
+export type InLog = (
+  entry: string,
+  proof: string,
+) => { readonly status: "logged"; readonly time: number } | { readonly status: "unknown"; readonly reason: string };
 
 /** What a checker found. */
 export type EvidenceReport = { readonly findings: readonly Finding[]; readonly checks: readonly Check[] };

@@ -1,6 +1,23 @@
+export {
+  type Assurance,
+  type Attestation,
+  type AttestationFormat,
+  assurances,
+  attestationBytes,
+  attestationEvidenceFormat,
+  attestationFormats,
+  attestationMediaType,
+  attestationShape,
+  type CollateralKind,
+  type Custody,
+  collateralKinds,
+  custodyClasses,
+  measurementId,
+  readAttestation,
+} from "./attestation.ts";
 export * from "./bytes.ts";
 export { canonicalBytes, parseCanonical } from "./canonical.ts";
-export type { Comparison, EvidenceChecker, EvidenceContext, EvidenceReport } from "./checker.ts";
+export type { Comparison, EvidenceChecker, EvidenceContext, EvidenceReport, InLog } from "./checker.ts";
 export { type Check, type Claim, claims, type Finding, type Ground, grounds } from "./claim.ts";
 export { type Commitment, type Content, type Contents, commit } from "./commit.ts";
 export { coverResponse, requireCovered, requireCoveredChunk } from "./delivered/coverage.ts";
@@ -76,6 +93,16 @@ export {
   type Slices,
 } from "./json.ts";
 export {
+  gpuNonce,
+  type Keyset,
+  type KeyUse,
+  keyFor,
+  keysetBinding,
+  keysetDigest,
+  keysetShape,
+  longestKeyset,
+} from "./keyset.ts";
+export {
   leafBytes,
   type ModelLeaf,
   modelInputShape,
@@ -87,6 +114,13 @@ export {
   resultLeafShape,
   tokensShape,
 } from "./leaves.ts";
+export {
+  type Measurement,
+  measurementShape,
+  measurementType,
+  readMeasurement,
+  signMeasurement,
+} from "./measurement.ts";
 export {
   type Offer,
   offerDigest,
@@ -184,7 +218,15 @@ export {
   type Usage,
 } from "./run.ts";
 export { address, amount, hex32, milliseconds, name, network, printableName, seconds } from "./shapes.ts";
-export { isSoundKey, portableSuite, rememberingSuite, type Signer, type Suite } from "./signature.ts";
+export {
+  type EcdsaCheck,
+  isSoundKey,
+  portableSuite,
+  type RsaCheck,
+  rememberingSuite,
+  type Signer,
+  type Suite,
+} from "./signature.ts";
 export { readSnapshot, type Snapshot, signSnapshot, snapshotType } from "./snapshot.ts";
 export {
   type Delivery,
@@ -196,5 +238,5 @@ export {
   signRun,
   statementType,
 } from "./statement.ts";
-export { noTrust, parseTrust, type Trust, trustShape } from "./trust.ts";
+export { noTrust, parseTrust, type Trust, type TrustedHardware, trustShape } from "./trust.ts";
 export type { Standing, Verdict } from "./verdict.ts";

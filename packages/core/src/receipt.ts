@@ -92,6 +92,11 @@ export const receiptShape = z.strictObject({
     .strictObject({ signature: z.string().regex(/^[0-9a-f]{130}$/), signer: address, contract: address })
     .nullable(),
   anchors: z.array(z.strictObject({ network: z.string(), transaction: hex32 })).max(16),
+  /** Base64 of the sealed body as it was sent: what the payment commits to where the request travelled sealed. */
+  sealed: z
+    .string()
+    .max(192 << 20)
+    .optional(),
   /** Only in the holder's own copy: whoever has it can open every field the receipt secret salts. */
   holder: z.strictObject({ receiptId: hex32, receiptSecret: hex32, clientNonce: hex32 }).nullable(),
 });
@@ -116,6 +121,7 @@ export type Receipt = {
   readonly snapshots: readonly ReceiptSnapshot[];
   readonly head: { readonly signature: string; readonly signer: string; readonly contract: string } | null;
   readonly anchors: readonly { readonly network: string; readonly transaction: Hex }[];
+  readonly sealed?: string | undefined;
   readonly holder: { readonly receiptId: Hex; readonly receiptSecret: Hex; readonly clientNonce: Hex } | null;
 };
 

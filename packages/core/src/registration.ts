@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { custodyClasses } from "./attestation.ts";
 import { fromHex } from "./bytes.ts";
 import { type Envelope, readStatement, signStatement } from "./envelope.ts";
 import { sha256Hex } from "./hash.ts";
@@ -18,6 +19,17 @@ export const registrationShape = z.strictObject({
   operator: printableName,
   notBefore: milliseconds,
   notAfter: milliseconds,
+  /** For keys born in an enclave: the keyset, the document that the registrar checked, and where he knows the machine to be. */
+  attested: z
+    .strictObject({
+      keyset: hex32,
+      /** SHA-256 of the attestation's bytes. */
+      attestation: hex32,
+      custody: z.enum(custodyClasses),
+      /** What the registrar's word for the place rests on. */
+      custodyGround: z.enum(["cloud-identity", "key-certificate", "contract", "none"]),
+    })
+    .optional(),
 });
 export type Registration = z.infer<typeof registrationShape>;
 

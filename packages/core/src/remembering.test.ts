@@ -5,6 +5,7 @@ import { ed25519Signer, nodeSuite } from "./node.ts";
 
 let asked = 0;
 const counting: Suite = {
+  ...nodeSuite,
   verifyEd25519: (signature, message, publicKey) => {
     asked += 1;
     return nodeSuite.verifyEd25519(signature, message, publicKey);
@@ -49,7 +50,7 @@ test("whatever differs in one bit is another check, and fails", () => {
 });
 
 test.each([0, 1, 63, 65, 128])("a signature of %i bytes is none", (length) => {
-  const suite = rememberingSuite({ verifyEd25519: () => true });
+  const suite = rememberingSuite({ ...nodeSuite, verifyEd25519: () => true });
   expect(suite.verifyEd25519(new Uint8Array(length), message, publicKey)).toBe(false);
 });
 

@@ -84,11 +84,16 @@ export type RunEvent =
       readonly leaves: readonly Hex[];
       /** Openings of all sixteen fields and their elements; the gateway passes on what is due to whom. */
       readonly openings: readonly Opening[];
-      readonly receiptSecret: Hex;
+      /** Null for a sealed run: then it stands inside the sealed answer. */
+      readonly receiptSecret: Hex | null;
       readonly result: RunResult;
       /** Registration of the node's key. */
       readonly keys: readonly Envelope[];
+      /** Evidence that was there at the end of the run: an enclave's attestation. */
+      readonly evidence?: readonly { readonly envelope: Envelope; readonly blob: string | null }[];
     }
+  /** A piece of a sealed answer (spec/channel.md): base64, as the client opens it. The first is the answer's nonce. */
+  | { readonly type: "sealed"; readonly data: string }
   | { readonly type: "error"; readonly code: ErrorCode; readonly message: string; readonly param?: string };
 
 /** What a node says of itself: `GET /describe`. */
@@ -96,6 +101,8 @@ export type NodeDescription = {
   readonly key: Hex;
   readonly operator: string;
   readonly registration: Envelope;
+  /** Base64 of the node's attestation, when it runs in an enclave. */
+  readonly attestation?: string;
   readonly deployments: readonly {
     readonly deployment: Envelope;
     readonly manifest: Envelope;

@@ -1,11 +1,36 @@
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha512 } from "@noble/hashes/sha2.js";
 import { concat, equalBytes } from "./bytes.ts";
+import { verifyEcdsaPortably, verifyRsaPortably } from "./vendor-signature.ts";
 
-/** Ed25519 verification as an argument, so that servers bring a native one; the path through the checks is one. */
+/** Signature checks as an argument, so that servers bring native ones; the path through the checks is one. */
 export type Suite = {
   /** Whether `signature` (64 bytes) over `message` is valid under `publicKey` (32 bytes), RFC 8032 without cofactor. */
   readonly verifyEd25519: (signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array) => boolean;
+  /** ECDSA as vendors of hardware use it (FIPS 186-5): P-256 with SHA-256, P-384 with SHA-384. Accepts both values of s. */
+  readonly verifyEcdsa: (check: EcdsaCheck) => boolean;
+  /** RSA with public exponent 65537 and 2048 to 4096 bits (RFC 8017): PKCS #1 v1.5, or PSS with a salt as long as the hash. */
+  readonly verifyRsa: (check: RsaCheck) => boolean;
+};
+
+/** One ECDSA signature to check. */
+export type EcdsaCheck = {
+  readonly curve: "P-256" | "P-384";
+  /** r ‖ s, 64 or 96 bytes. */
+  readonly signature: Uint8Array;
+  readonly message: Uint8Array;
+  /** Uncompressed point, 65 or 97 bytes. */
+  readonly publicKey: Uint8Array;
+};
+
+/** One RSA signature to check. */
+export type RsaCheck = {
+  readonly scheme: "pkcs1" | "pss";
+  readonly hash: "SHA-256" | "SHA-384";
+  readonly signature: Uint8Array;
+  readonly message: Uint8Array;
+  /** Big-endian, without leading zeros. */
+  readonly modulus: Uint8Array;
 };
 
 /** Something that signs with one Ed25519 key; the key itself stays behind it. */
@@ -62,6 +87,8 @@ export function isSoundKey(publicKey: Uint8Array): boolean {
 
 /** Verification in plain JavaScript, for browsers: S < L and `encode(S·B − k·A) = R`, as the native libraries do it. */
 export const portableSuite: Suite = {
+  verifyEcdsa: verifyEcdsaPortably,
+  verifyRsa: verifyRsaPortably,
   verifyEd25519(signature, message, publicKey) {
     const a = decodeKey(publicKey);
     if (a === undefined || signature.length !== 64) return false;
@@ -91,6 +118,7 @@ export function rememberingSuite(suite: Suite): Suite {
   type Seen = { readonly signature: Uint8Array; readonly message: Uint8Array; readonly publicKey: Uint8Array };
   const seen = new Map<number, Seen>();
   return {
+    ...suite,
     verifyEd25519(signature, message, publicKey) {
       if (signature.length !== 64) return false;
       const place = placeOf(signature);

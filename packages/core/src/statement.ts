@@ -45,6 +45,19 @@ export const statementShape = z.strictObject({
   issuedAt: milliseconds,
   /** Origin of the log in which the entry will be. */
   log: name,
+  /** How request and answer travelled, when sealed between the client and an attested key (spec/channel.md §5). */
+  channel: z
+    .strictObject({
+      suite: z.literal("countersign/channel/v1"),
+      keyset: hex32,
+      /** The X25519 key that opened the request. */
+      key: hex32,
+      /** SHA-256 of the sealed body as it arrived: the bytes that the payment commits to. */
+      request: hex32,
+      /** SHA-256 over the SHA-256 of each sealed chunk before the last. */
+      answer: hex32,
+    })
+    .optional(),
   /** `development`: stand-ins were used; `synthetic`: made by a self-check, canary or benchmark. */
   labels: z.array(z.enum(["development", "synthetic"])).max(2),
 });
@@ -63,6 +76,8 @@ export const deliveryShape = z.strictObject({
   /** Whether the payment's nonce commits to the request; false for stock x402 clients. */
   paymentBound: z.boolean(),
   deliveredAt: milliseconds,
+  /** What the gateway saw of request and answer; absent: plain text. A hop that saw plain text refutes `confidential`. */
+  saw: z.literal("ciphertext").optional(),
 });
 export type Delivery = z.infer<typeof deliveryShape>;
 

@@ -1,7 +1,32 @@
 import * as z from "zod";
+import { assurances, attestationFormats, custodyClasses } from "./attestation.ts";
 import { CountersignError } from "./errors/error.ts";
 import { parseJson } from "./json.ts";
 import { address, hex32, name, network } from "./shapes.ts";
+
+/** An attestation root that is believed, and what is asked of documents under it. */
+const hardwareShape = z.strictObject({
+  format: z.enum(attestationFormats),
+  /** SHA-256 of the root: its certificate's DER; for AMD its SubjectPublicKeyInfo; for tokens the issuer's key set. */
+  root: hex32,
+  /** What the root stands for. `simulated` is for development trust alone. */
+  assurance: z.enum(assurances),
+  /** Accepted measurements, by `measurementId`. Empty accepts nothing. */
+  measurements: z.array(hex32).max(1024),
+  /** Measurements that were accepted once. */
+  revoked: z.array(hex32).max(1024),
+  /** TCB statuses and advisories that are accepted besides `UpToDate`; floors by the vendor's name of the component. */
+  tcb: z.strictObject({
+    statuses: z.array(z.string().max(64)).max(16),
+    advisories: z.array(z.string().max(64)).max(256),
+    floors: z.record(name, z.number().int().min(0)),
+  }),
+  /** Where a machine may stand. Empty accepts nothing. */
+  custody: z.array(z.enum(custodyClasses)).max(4),
+  /** Whether a measurement must stand in the log with a build that anybody can repeat. */
+  provenance: z.boolean(),
+});
+export type TrustedHardware = z.infer<typeof hardwareShape>;
 
 const namedKey = z.strictObject({ name, key: hex32 });
 
@@ -31,7 +56,7 @@ export const trustShape = z.strictObject({
   /** Auditors and how many must agree. */
   auditors: z.strictObject({ quorum: z.number().int().min(1).max(64), keys: z.array(namedKey).max(64) }),
   /** Accepted attestation roots and measurements, by format; read by the hardware checker. */
-  hardware: z.array(z.strictObject({ format: name, root: hex32, measurements: z.array(z.string().max(512)) })).max(64),
+  hardware: z.array(hardwareShape).max(64),
   /** Accepted proof systems, by format; read by the proof checker. */
   proof: z.array(z.strictObject({ format: name, parameters: z.string().max(512) })).max(64),
   /** Contracts by role: token, anchors, settlement. */
@@ -62,8 +87,14 @@ export const noTrust: Trust = {
 /** Reads a trust file. @throws TRUST_MALFORMED with the place at fault */
 export function parseTrust(input: unknown): Trust {
   try {
-    return trustShape.parse(typeof input === "string" ? parseJson(input) : input);
+    const trust = trustShape.parse(typeof input === "string" ? parseJson(input) : input);
+    const simulated = trust.hardware.some((h) => h.assurance === "simulated");
+    if (!simulated || trust.development) return trust;
+    throw new CountersignError("TRUST_MALFORMED", {
+      message: "The trust names a simulated enclave's root and does not say that it is for development.",
+    });
   } catch (cause) {
+    if (CountersignError.is(cause, "TRUST_MALFORMED")) throw cause;
     throw new CountersignError("TRUST_MALFORMED", {
       message: "This is not a countersign/trust/v1 file.",
       why: cause instanceof z.ZodError ? z.prettifyError(cause).split("\n").slice(0, 4).join(" ") : undefined,

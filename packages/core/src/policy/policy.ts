@@ -40,6 +40,10 @@ export const factNames: readonly string[] = [
   "n",
   "digest",
   "profile",
+  "platform",
+  "assurance",
+  "provenance",
+  "measurement",
 ];
 
 const decimal = /^(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?$/;
