@@ -4,10 +4,12 @@ import {
   CountersignError,
   decodeEntry,
   type Entry,
+  type Envelope,
   encodeEntry,
   envelopeDigest,
   type Finding,
   fromBase64Url,
+  type InLog,
   levelBits,
   masksOf,
   noDigest,
@@ -17,6 +19,7 @@ import {
   originBit,
   parsePolicy,
   type Receipt,
+  readEvidence,
   resultLeafShape,
   type Statement,
   type Suite,
@@ -46,6 +49,8 @@ export type Logged = {
   readonly loggedAt: number | null;
   /** The entry's place, when its inclusion holds. */
   readonly place: Place | null;
+  /** The entry that the statement and the log agree on, or null. */
+  readonly entry: Entry | null;
 };
 
 type Args = {
@@ -77,6 +82,7 @@ export function checkLog(args: Args): Logged {
     finding: find("logged", "log", "unproven", check.detail, trust.development, check.code ? { code: check.code } : {}),
     loggedAt: null,
     place: null,
+    entry: null,
   });
   if (!args.signed)
     return none(notRun("log.entry", title, "The statement is not signed by the node it names, for this network."));
@@ -139,6 +145,7 @@ function checkOne(args: Args, entry: Entry, proof: string, none: (check: Check) 
       included && checkpoint && index !== undefined
         ? { origin: checkpoint.origin, index, size: checkpoint.size, root: toHex(checkpoint.root) }
         : null,
+    entry: holds ? entry : null,
   };
 }
 
@@ -150,8 +157,77 @@ function readEntry(text: string): Entry | undefined {
   }
 }
 
+const hardwareFlags = ["simulated", "vendor", "hardware"] as const;
+
+/** An entry counts an enclave's attestation once, as one kind, and only where one is attached. */
+function hardwareFaults(entry: Entry, receipt: Receipt, statement: Statement): readonly (string | false)[] {
+  const flags = hardwareFlags.filter((flag) => entry.flags.includes(flag));
+  const counts = (entry.delivered & levelBits.hardware) !== 0;
+  const attached = receipt.evidence.some(({ envelope }) => isAttestation(envelope, statement));
+  return [
+    flags.length !== (counts ? 1 : 0) &&
+      "It counts hardware and does not say of which kind, or says a kind and counts none.",
+    counts && !attached && "It counts hardware that no evidence shows.",
+    flags[0] === "simulated" &&
+      !statement.labels.includes("development") &&
+      "It counts a simulation as no development.",
+  ];
+}
+
+function isAttestation(envelope: Envelope, statement: Statement): boolean {
+  try {
+    const { predicate } = readEvidence(envelope);
+    return predicate.kind === "tee" && predicate.issuer === statement.issuer;
+  } catch {
+    return false;
+  }
+}
+
+const assuranceOf = { simulated: "simulated", vendor: "vendor-verifier", hardware: "hardware" } as const;
+
+/** Holds the kind of hardware that the entry counts against the one that the evidence shows: a simulation must not count as hardware. */
+export function checkCounted(logged: Logged, findings: readonly Finding[]): Pick<Logged, "checks" | "finding"> {
+  const flag = hardwareFlags.find((f) => logged.entry?.flags.includes(f));
+  if (!flag) return { checks: [], finding: logged.finding };
+  const title = "The log entry counts the kind of hardware that the evidence shows";
+  const shown = findings.find((f) => f.ground === "hardware" && f.status === "proven")?.facts.assurance;
+  const simulated = findings.some((f) => f.ground === "hardware" && f.code === "TEE_SIMULATED_NOT_ALLOWED");
+  const kind = shown ?? (simulated ? "simulated" : undefined);
+  if (kind === undefined)
+    return {
+      checks: [notRun("log.hardware", title, "This trust does not accept the evidence.")],
+      finding: logged.finding,
+    };
+  const holds = kind === assuranceOf[flag];
+  const detail = holds ? `${kind}.` : `It counts ${assuranceOf[flag]}; the evidence shows ${kind}.`;
+  const code = "ENTRY_EVIDENCE_INVALID" as const;
+  return {
+    checks: [ran("log.hardware", title, holds, detail, code)],
+    finding: holds ? logged.finding : { ...logged.finding, status: "unproven", reason: detail, code },
+  };
+}
+
+/** Looks up any entry with its proof in the logs of the trust, under the same rules as the receipt's own. */
+export function lookUp(entry: string, proof: string, trust: Trust, at: number, suite: Suite): ReturnType<InLog> {
+  try {
+    const bytes = fromBase64Url(entry);
+    const { origin } = parseCheckpoint(parseNote(parseTlogProof(proof).checkpoint).text);
+    const witnesses = parseWitnessPolicy(trust.witnesses);
+    const needed = trust.development ? 1 : 2;
+    for (const log of trust.logs.map(parseVkey).filter((key) => key.name === origin)) {
+      const found = checkTlogProof({ proof, entry: bytes, log, witnesses, suite, notAfter: Math.floor(at / 1000) });
+      if (found.outcome === "logged" && found.cosigners.length >= needed && found.time !== undefined)
+        return { status: "logged", time: found.time * 1000 };
+    }
+    return { status: "unknown", reason: "No trusted log and witnesses show it." };
+  } catch (error) {
+    const reason = CountersignError.is(error) ? error.detail.message : "The entry or its proof cannot be read.";
+    return { status: "unknown", reason };
+  }
+}
+
 /** What of the entry contradicts the statement: an entry must not count the receipt as something else than it is. */
-function entryFault(entry: Entry, { statement, subject, opened, offer }: Args): string | undefined {
+function entryFault(entry: Entry, { receipt, statement, subject, opened, offer }: Args): string | undefined {
   const has = (flag: Entry["flags"][number]) => entry.flags.includes(flag);
   let demanded: readonly number[];
   let bought: readonly number[];
@@ -171,14 +247,14 @@ function entryFault(entry: Entry, { statement, subject, opened, offer }: Args): 
     (entry.tag !== statement.requestTag || entry.tag === noDigest) && "It names another request.",
     entry.demanded.join() !== demanded.join() && "It counts other demanded levels.",
     !bought.includes(entry.bought) && "It counts another bought level.",
-    // What was delivered at issue: at most an operator's word, and that another host answered.
-    (entry.delivered & ~(levelBits.signature | originBit)) !== 0 &&
+    // What was delivered at issue: at most an operator's word, that another host answered, and an enclave's attestation.
+    (entry.delivered & ~(levelBits.signature | levelBits.hardware | originBit)) !== 0 &&
       "It counts levels as delivered that nothing here delivers.",
     has("development") !== statement.labels.includes("development") && "It hides or invents the label development.",
     has("synthetic") !== statement.labels.includes("synthetic") && "It hides or invents the label synthetic.",
     has("origin") !== (statement.scope === "origin") && "It hides or invents that another host answered.",
     has("aborted") !== (statement.outcome === "aborted") && "It hides or invents that the run was aborted.",
-    (has("simulated") || has("vendor") || has("hardware")) && "It counts hardware that no evidence shows.",
+    ...hardwareFaults(entry, receipt, statement),
     !usage && openedBytes(opened, "result") && "The field result cannot be read, so its tokens cannot be counted.",
     usage && entry.tokens !== bucket(usage.total_tokens) && "It counts another number of tokens.",
     offer && entry.value !== bucket(BigInt(offer.amount)) && "It counts another price.",

@@ -9,7 +9,10 @@ import {
   fieldLeaf,
   fieldSalt,
   fields,
+  fromBase64,
   fromHex,
+  isObject,
+  type JsonObject,
   modelLeafShape,
   type Opened,
   type Output,
@@ -18,6 +21,7 @@ import {
   outputBytes,
   type Param,
   type ParsedRequest,
+  parseJsonBytes,
   plain,
   type Receipt,
   readOutput,
@@ -25,6 +29,7 @@ import {
   requestTag,
   resultLeafShape,
   type Statement,
+  sha256Hex,
   toHex,
 } from "@countersign/core";
 import type { Delivered } from "./delivered.ts";
@@ -94,6 +99,48 @@ function commits(sides: Sides, field: Field, content: Content): boolean | undefi
 }
 
 /**
+ * The bytes that travelled in the place of a sealed request: they are what offer and payment commit to.
+ *
+ * What stands in the container is unsigned; where it is not the body that the statement names it counts as absent.
+ */
+function sealedBody({ receipt, delivered, statement, request }: Sides): Uint8Array | Comparison {
+  const mine = delivered.sealed?.body;
+  const body = mine ?? (receipt.sealed === undefined ? undefined : attached(receipt.sealed));
+  if (!body || (!mine && sha256Hex(body) !== statement.channel?.request))
+    return closed("The request travelled sealed, and the sealed body was neither supplied nor attached.");
+  if (sha256Hex(body) !== statement.channel?.request)
+    return different("REQUEST_MISMATCH", "The enclave opened another sealed body than this one.");
+  const clear = clearMembers(body);
+  if (!clear) return closed("The sealed body cannot be read.", "CHANNEL_MALFORMED");
+  if (!request || !("parsed" in request)) return body;
+  const { value } = request.parsed;
+  const other = Object.keys(clear).find((name) => JSON.stringify(clear[name]) !== JSON.stringify(value[name]));
+  return other === undefined
+    ? body
+    : different("REQUEST_MISMATCH", `The sealed body says another ${other.slice(0, 64)} in clear than inside.`);
+}
+
+function attached(text: string): Uint8Array | undefined {
+  try {
+    return fromBase64(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What of a sealed body stands in clear. */
+function clearMembers(body: Uint8Array): JsonObject | undefined {
+  try {
+    const value = parseJsonBytes(body);
+    if (!isObject(value)) return undefined;
+    const { sealed: _, ...clear } = value;
+    return clear;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Whether the committed request is the one in hand: leaf 0 **and** the request digest, both recomputed.
  *
  * One of them is not enough: a node could hash one request into the digest and commit another under leaf 0.
@@ -119,9 +166,11 @@ export function compareRequest(sides: Sides): Comparison {
   if (request && "error" in request) return closed(request.error.detail.message, request.error.code);
   const known = mine ?? openedBytes(opened, "clientNonce");
   const policy = openedBytes(opened, "policy");
+  const sent = statement.channel ? sealedBody(sides) : body;
+  if (!(sent instanceof Uint8Array)) return sent;
   if (known && policy) {
     const method = delivered.request?.method ?? "POST";
-    const digest = requestDigest({ clientNonce: known, method, path: statement.endpoint, policy, body });
+    const digest = requestDigest({ clientNonce: known, method, path: statement.endpoint, policy, body: sent });
     if (toHex(digest) !== statement.requestDigest) {
       return different("REQUEST_MISMATCH", "Request, policy and nonce do not hash to the statement's request digest.");
     }

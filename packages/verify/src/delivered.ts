@@ -6,6 +6,8 @@ export type Delivered = {
   readonly request?: { readonly method: string; readonly path: string; readonly body: Uint8Array } | undefined;
   /** The answer: the JSON body or event stream as delivered, or the plain text of the first choice. */
   readonly output?: { readonly body: Uint8Array } | { readonly text: string } | undefined;
+  /** The sealed body as it was sent, where the request travelled sealed; `request` is then what it holds. */
+  readonly sealed?: { readonly body: Uint8Array } | undefined;
   /** The nonce that the client drew. */
   readonly clientNonce?: Hex | undefined;
 };

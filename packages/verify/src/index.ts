@@ -1,3 +1,4 @@
+export { lookUp } from "./check-log.ts";
 export type { Delivered } from "./delivered.ts";
 export { type Judgement, judge } from "./judge.ts";
 export { kinds } from "./kinds.ts";

@@ -20,6 +20,8 @@ import {
   type Receipt,
   readAnswer,
   readRun,
+  sha256Hex,
+  toBase64,
   toBase64Url,
   toHex,
 } from "@countersign/core";
@@ -114,7 +116,13 @@ export function completeReceipt(receipt: Receipt, delivered: Delivered): Receipt
       if (toHex(leaf) === list.list[index]) add(path, { bytes: toBase64Url(bytes) });
     }
   }
-  return { ...receipt, openings };
+  return { ...receipt, openings, ...sealedPart(receipt, delivered) };
+}
+
+/** The sealed body, where it is the one that the statement names: without it the file could not be checked alone. */
+function sealedPart({ statement }: Receipt, { sealed }: Delivered): Pick<Receipt, "sealed"> {
+  const { channel } = readRun(statement).predicate;
+  return sealed && channel?.request === sha256Hex(sealed.body) ? { sealed: toBase64(sealed.body) } : {};
 }
 
 /** The openings that fit their leaves. */

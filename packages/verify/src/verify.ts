@@ -30,9 +30,11 @@ import {
   type Verdict,
   ways,
 } from "@countersign/core";
+import { rememberVendorSignatures } from "@countersign/evidence-tee";
+import { withGateway } from "./check-channel.ts";
 import { checkClearCopies, checkRoot } from "./check-commitment.ts";
 import { checkGateway, readAccepted } from "./check-gateway.ts";
-import { checkLog } from "./check-log.ts";
+import { checkCounted, checkLog, lookUp } from "./check-log.ts";
 import { checkPayment } from "./check-payment.ts";
 import { checkSampling } from "./check-sampling.ts";
 import { checkSnapshots } from "./check-snapshot.ts";
@@ -93,7 +95,7 @@ const remembering = new WeakMap<Suite, Suite>();
 
 /** The suite with its memory of the checks that held: one verdict makes some of them twice, receipts share others. */
 function remember(suite: Suite): Suite {
-  const made = remembering.get(suite) ?? rememberingSuite(suite);
+  const made = remembering.get(suite) ?? rememberVendorSignatures(rememberingSuite(suite));
   remembering.set(suite, made);
   return made;
 }
@@ -148,6 +150,8 @@ function judgeReceipt(args: VerifyArgs, wanted: Policy | undefined): Verdict {
     at: args.at,
     loggedAt: logged.loggedAt,
     suite,
+    allowDevelopment: args.allowDevelopment ?? false,
+    inLog: (entry, proof) => lookUp(entry, proof, args.trust, args.at, suite),
   };
   const reports = kinds.map(({ kind, check }) =>
     check({ ...base, items: items.good.filter((i) => i.evidence.kind === kind) }),
@@ -198,6 +202,10 @@ function judgeReceipt(args: VerifyArgs, wanted: Policy | undefined): Verdict {
     suite,
   });
 
+  const counted = checkCounted(
+    logged,
+    reports.flatMap((r) => r.findings),
+  );
   const checks: Check[] = [
     root,
     ...opened.faults.map(({ path, why }) =>
@@ -216,15 +224,16 @@ function judgeReceipt(args: VerifyArgs, wanted: Policy | undefined): Verdict {
     payment.check,
     sampling.check,
     ...logged.checks,
+    ...counted.checks,
     ...searched.checks,
     ...items.checks,
   ];
   const findings: Finding[] = [
-    ...reports.flatMap((r) => r.findings),
+    ...reports.flatMap((r) => r.findings).map((f) => withGateway(f, gateway.delivery)),
     payment.finding,
     sampling.finding,
     // The log holds whatever is sent to it: that a stranger's statement is logged proves nothing for anybody.
-    word ? logged.finding : { ...logged.finding, status: "unproven" as const },
+    word ? counted.finding : { ...counted.finding, status: "unproven" as const },
   ];
   const stated = parsePolicy(statement.policy.demanded);
   const bought = parsePolicy(statement.policy.bought);
