@@ -16,6 +16,7 @@ import {
   parseRequest,
   paymentNonce,
   printPolicy,
+  type Requirement,
   readOffer,
   recoverAddress,
   requestDigest,
@@ -25,6 +26,8 @@ import {
   ways,
 } from "@countersign/core";
 import * as z from "zod";
+import type { ChannelKey } from "./sealed/channel-key.ts";
+import { refuseSealed } from "./sealed/read-sealed.ts";
 import type { Served } from "./served.ts";
 
 /** What a node knows when it judges a job. */
@@ -38,6 +41,8 @@ export type JobRules = {
   readonly suite: Suite;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** The attested key that opens sealed requests, where this node runs in an enclave. */
+  readonly channel?: ChannelKey | undefined;
 };
 
 /** A job after every check: the offer is ours and in force, and request and payment are the ones it was made for. */
@@ -52,15 +57,24 @@ export type CheckedJob = {
   readonly policy: Uint8Array;
 };
 
+/** A job whose body was compared with offer and payment, and not read yet: it may be sealed. */
+export type OuterJob = Omit<CheckedJob, "request"> & { readonly body: Uint8Array };
+
 /**
  * Checks what a gateway hands over. The node signs `rawRequest`, `offer` and `payment` with its own key, so it takes the
  * gateway's word for none of them (B8).
  *
  * @throws REQUEST_MALFORMED, OFFER_SIGNATURE_INVALID, UNAUTHENTICATED, OFFER_UNKNOWN, OFFER_EXPIRED, DEPLOYMENT_CHANGED,
  *   REQUEST_MISMATCH, MODEL_MISMATCH, MODEL_TASK_MISMATCH, PAYMENT_REQUIRED, PAYMENT_MISMATCH, PAYMENT_NOT_BOUND,
- *   PAYMENT_INVALID, SIGNATURE_NOT_CANONICAL and what `parseRequest` throws
+ *   PAYMENT_INVALID, SIGNATURE_NOT_CANONICAL, CHANNEL_MALFORMED for a sealed body and what `parseRequest` throws
  */
 export function checkJob(input: unknown, rules: JobRules): CheckedJob {
+  const outer = checkOuter(input, rules);
+  return readInner(outer, outer.body);
+}
+
+/** The part of `checkJob` before the body is read. */
+export function checkOuter(input: unknown, rules: JobRules): OuterJob {
   const parsed = jobShape.safeParse(input);
   if (!parsed.success) {
     throw new CountersignError("REQUEST_MALFORMED", {
@@ -83,7 +97,23 @@ export function checkJob(input: unknown, rules: JobRules): CheckedJob {
     });
   }
   checkPayment(job, offer, digest);
+  return {
+    job,
+    body,
+    served,
+    offer,
+    offerDigest: digest,
+    requestDigest: request,
+    requestTag: toHex(requestTag(clientNonce, digest)),
+    policy,
+  };
+}
+
+/** Reads the request that a job is about: its body, or what was sealed in it. */
+export function readInner({ body: _, ...outer }: OuterJob, body: Uint8Array): CheckedJob {
+  const { job, offer, served } = outer;
   const read = parseRequest(job.path, body);
+  refuseSealed(read.value);
   if (read.model !== offer.model.id) {
     throw new CountersignError("MODEL_MISMATCH", {
       message: `The request asks for ${read.model} and the offer is for ${offer.model.id}.`,
@@ -96,16 +126,7 @@ export function checkJob(input: unknown, rules: JobRules): CheckedJob {
       param: "model",
     });
   }
-  return {
-    job,
-    served,
-    request: read,
-    offer,
-    offerDigest: digest,
-    requestDigest: request,
-    requestTag: toHex(requestTag(clientNonce, digest)),
-    policy,
-  };
+  return { ...outer, request: read };
 }
 
 function decode(text: string): Uint8Array {
@@ -145,7 +166,7 @@ function checkOffer(job: Job, rules: JobRules): { readonly offer: Offer; readonl
       remedy: "Ask for a new offer.",
     });
   }
-  if (!isDelivered(offer.guarantee, deployment.guarantees)) {
+  if (!isDelivered(offer.guarantee, deployment.guarantees, rules.channel !== undefined)) {
     throw new CountersignError("ASSURANCE_NOT_OFFERED", {
       message: "The offer guarantees what this deployment does not deliver.",
       why: offer.guarantee,
@@ -156,11 +177,15 @@ function checkOffer(job: Job, rules: JobRules): { readonly offer: Offer; readonl
 
 /** What others make good for any deployment: the log and its witnesses, the payer, and the caller's own nonce. */
 const others = new Set(["logged:log", "payment:signature", "sampling:signature"]);
+/** What the attestation and the channel of an enclave add, with whatever facts the attestation shows. */
+const enclosed = new Set(["request", "origin", "confidential"]);
 
 /** Whether a guarantee is one that this deployment delivers, with at most what others add to it. */
-function isDelivered(guarantee: string, delivered: readonly string[]): boolean {
+function isDelivered(guarantee: string, delivered: readonly string[], enclave: boolean): boolean {
   if (delivered.includes(guarantee)) return true;
-  const owns = ways(parsePolicy(guarantee)).map((way) => way.filter((part) => !others.has(printPolicy(part))));
+  const isAdded = (part: Requirement) =>
+    others.has(printPolicy(part)) || (enclave && part.ground === "hardware" && enclosed.has(part.claim));
+  const owns = ways(parsePolicy(guarantee)).map((way) => way.filter((part) => !isAdded(part)));
   return owns.every((own) => own.length > 0 && delivered.includes(printPolicy({ all: own })));
 }
 

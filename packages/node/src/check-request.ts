@@ -9,6 +9,8 @@ import {
 } from "@countersign/core";
 import * as z from "zod";
 import { readTask } from "./read-task.ts";
+import type { ChannelKey } from "./sealed/channel-key.ts";
+import { readSealed, refuseSealed, requireOwnKey } from "./sealed/read-sealed.ts";
 import type { Served } from "./served.ts";
 
 const questionShape = z.strictObject({ path: z.enum(endpointPaths), body: z.string(), deployment: name });
@@ -20,9 +22,13 @@ const questionShape = z.strictObject({ path: z.enum(endpointPaths), body: z.stri
  * Passing is no promise: whether a text fits into the context, only its tokens say.
  *
  * @param input `{path, body: base64, deployment: id}` as received
- * @throws REQUEST_MALFORMED, MODEL_UNKNOWN, MODEL_MISMATCH, MODEL_TASK_MISMATCH, and what `readTask` throws
+ * @throws REQUEST_MALFORMED, MODEL_UNKNOWN, MODEL_MISMATCH, MODEL_TASK_MISMATCH, NODE_NOT_ATTESTED, TEE_CHANNEL_NOT_BOUND,
+ *   CHANNEL_MALFORMED, and what `readTask` throws
  */
-export function checkRequest(input: unknown, served: readonly Served[]): void {
+export function checkRequest(
+  input: unknown,
+  { served, channel }: { readonly served: readonly Served[]; readonly channel?: ChannelKey | undefined },
+): void {
   const read = questionShape.safeParse(input);
   if (!read.success) {
     throw new CountersignError("REQUEST_MALFORMED", {
@@ -34,7 +40,11 @@ export function checkRequest(input: unknown, served: readonly Served[]): void {
   const path: EndpointPath = read.data.path;
   const found = served.find((s) => s.deployment.id === id);
   if (!found) throw new CountersignError("MODEL_UNKNOWN", { message: `This node has no deployment ${id}.` });
-  const request = parseRequest(path, decode(read.data.body));
+  const body = decode(read.data.body);
+  const sealed = readSealed(body);
+  // Nobody has paid, and nobody says for whom it was sealed: it is not opened, and nothing of its inside is told.
+  if (sealed) requireOwnKey(sealed, channel);
+  const request = sealed ? { model: sealed.clear.model } : parseRequest(path, body);
   const { model, tasks } = found.deployment;
   if (request.model !== model.id)
     throw new CountersignError("MODEL_MISMATCH", {
@@ -46,6 +56,8 @@ export function checkRequest(input: unknown, served: readonly Served[]): void {
       param: "model",
     });
   }
+  if (!("value" in request)) return;
+  refuseSealed(request.value);
   // What another host takes, that host says.
   if (found.engine.kind !== "upstream") readTask(request, found);
 }

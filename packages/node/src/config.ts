@@ -42,8 +42,8 @@ export const nodeConfigShape = z.strictObject({
   host: z.string().max(255).optional(),
   /** 0 takes any free port. */
   port: z.number().int().min(0).max(65_535).optional(),
-  /** Registration of the node's key by a registrar. */
-  registration: envelopeShape,
+  /** Registration of the node's key by a registrar. An enclave gets it later: its key is born when it starts. */
+  registration: envelopeShape.optional(),
   /** Public keys of the gateways whose offers it works for. */
   gateways: z.array(hex32).min(1).max(64),
   /** Public keys of publishers whose manifests it serves. */
@@ -64,6 +64,24 @@ export const nodeConfigShape = z.strictObject({
   runLimit: z.number().int().min(1).max(3_600_000).optional(),
   /** Models to load at the start instead of at the first request. */
   preload: z.array(name).max(64).optional(),
+  /** Where the node runs in an enclave (docs/enclave.md). */
+  enclave: z
+    .strictObject({
+      /** Simulated: folder of this machine's private root. */
+      home: z.string().min(1).optional(),
+      /** Simulated: `auto` goes on without bubblewrap where it is missing, and says so. */
+      sandbox: z.enum(["auto", "require", "none"]).optional(),
+      /** Nitriding: its two servers inside the enclave. */
+      internal: z.url().optional(),
+      external: z.url().optional(),
+      /** NSM, nitriding: path of the helper that speaks to the device. */
+      helper: z.string().min(1).optional(),
+      /** Files that `countersign measurement publish` saved: logged records of this measurement's build. */
+      provenance: z.array(z.string().min(1)).max(4).optional(),
+      /** dstack: the guest agent's socket. */
+      socket: z.string().min(1).optional(),
+    })
+    .optional(),
 });
 export type NodeConfig = z.infer<typeof nodeConfigShape>;
 export type DeploymentConfig = NodeConfig["deployments"][number];
@@ -97,27 +115,32 @@ export async function readNodeConfig(path: string): Promise<NodeConfig> {
   }
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+async function readSecret(env: Environment, variable: string): Promise<string> {
+  const file = env[`${variable}_FILE`];
+  const text = env[variable] ?? (file === undefined ? undefined : await readFile(file, "utf8").catch(() => undefined));
+  if (text !== undefined && text.trim() !== "") return text.trim();
+  throw new CountersignError("CONFIG_INVALID", {
+    message: `Neither ${variable} nor a readable ${variable}_FILE is set.`,
+  });
+}
+
+/** Reads the gateways' token alone: a node in an enclave has no seed that anybody could hand it. @throws CONFIG_INVALID */
+export const readNodeToken = (env: Environment): Promise<string> => readSecret(env, "COUNTERSIGN_NODE_TOKEN");
+
 /**
  * Reads the secrets from `COUNTERSIGN_NODE_SEED` and `COUNTERSIGN_NODE_TOKEN`, or from the files that the same names
  * with `_FILE` point to. Never from arguments: every user of the machine can read those.
  *
  * @throws CONFIG_INVALID
  */
-export async function readNodeSecrets(env: Readonly<Record<string, string | undefined>>): Promise<NodeSecrets> {
-  const read = async (variable: string): Promise<string> => {
-    const file = env[`${variable}_FILE`];
-    const text =
-      env[variable] ?? (file === undefined ? undefined : await readFile(file, "utf8").catch(() => undefined));
-    if (text !== undefined && text.trim() !== "") return text.trim();
-    throw new CountersignError("CONFIG_INVALID", {
-      message: `Neither ${variable} nor a readable ${variable}_FILE is set.`,
-    });
-  };
-  const seed = await read("COUNTERSIGN_NODE_SEED");
+export async function readNodeSecrets(env: Environment): Promise<NodeSecrets> {
+  const seed = await readSecret(env, "COUNTERSIGN_NODE_SEED");
   if (!/^[0-9a-f]{64}$/.test(seed)) {
     throw new CountersignError("CONFIG_INVALID", {
       message: "COUNTERSIGN_NODE_SEED must be 64 lowercase hexadecimal digits.",
     });
   }
-  return { seed: fromHex(seed), token: await read("COUNTERSIGN_NODE_TOKEN") };
+  return { seed: fromHex(seed), token: await readNodeToken(env) };
 }

@@ -28,6 +28,8 @@ export type DeployContext = {
   readonly key: Hex;
   readonly suite: Suite;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether this process is an enclave with an attestation. */
+  readonly attested?: boolean;
 };
 
 /**
@@ -53,7 +55,9 @@ export async function deploy(given: DeploymentConfig, context: DeployContext): P
       model: { id: given.model, digest: manifest.digest },
       scope: origin ? "origin" : "inference",
       tasks: given.tasks ?? tasksOf(engine),
-      guarantees: (given.guarantees ?? [origin ? "origin" : "signature"]).map((g) => printPolicy(parsePolicy(g))),
+      guarantees: (given.guarantees ?? usualGuarantees(origin, context.attested ?? false)).map((g) =>
+        printPolicy(parsePolicy(g)),
+      ),
       price: given.price ?? (text ? defaultPrices.language : defaultPrices.tensors),
       limits: {
         context: text ? (given.context ?? defaultContext) : null,
@@ -67,6 +71,10 @@ export async function deploy(given: DeploymentConfig, context: DeployContext): P
   );
   return { deployment, envelope, manifest, about: aboutOf(manifest), engine };
 }
+
+/** What a node delivers where nobody says otherwise: from an enclave the operator's word alone, or with its attestation. */
+const usualGuarantees = (origin: boolean, enclave: boolean): readonly string[] =>
+  origin ? ["origin"] : enclave ? ["signature", "signature & tee"] : ["signature"];
 
 /** Rewrites that can occur; a receipt names those that did. A template's own words are none: the manifest covers them. */
 const rewritesOf = (engine: EngineSpec): string[] => (engine.kind === "upstream" ? ["model"] : []);

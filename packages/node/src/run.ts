@@ -1,18 +1,22 @@
 import { randomBytes } from "node:crypto";
 import { CountersignError, type RunEvent } from "@countersign/core";
-import { type CheckedJob, checkJob, type JobRules } from "./check-job.ts";
+import { type CheckedJob, checkOuter, type JobRules, readInner } from "./check-job.ts";
 import type { Engines } from "./engines/engines.ts";
 import { executeEmbedding, executeTensors } from "./execute-tensors.ts";
 import { executeText } from "./execute-text.ts";
 import { executeUpstream } from "./execute-upstream.ts";
-import type { Execute } from "./execution.ts";
+import type { Execute, Execution } from "./execution.ts";
 import { readTask } from "./read-task.ts";
 import { type SealContext, sealRun } from "./seal.ts";
+import { answerSealed } from "./sealed/answer.ts";
+import { type OpenContext, type OpenedJob, openJob } from "./sealed/open-job.ts";
+import { quiet } from "./sealed/quiet.ts";
 import type { RequestTags } from "./tags.ts";
 
 /** Everything a run stands on. */
 export type NodeContext = JobRules &
-  SealContext & {
+  SealContext &
+  OpenContext & {
     readonly engines: Engines;
     readonly tags: RequestTags;
     /** Milliseconds from the job's arrival to its last token. */
@@ -23,7 +27,7 @@ export type NodeContext = JobRules &
 export const systemRandom = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
 
 /**
- * The story of a run: check the job, read the request, run the model, commit, sign.
+ * The story of a run: check the job, open the request if it is sealed, read it, run the model, commit, sign.
  *
  * Whatever fails becomes one `error` event and leaves no signature behind.
  *
@@ -42,18 +46,26 @@ export async function* run(
   if (signal.aborted) cancel();
   signal.addEventListener("abort", cancel, { once: true });
   let release: (() => void) | undefined;
+  let opened: OpenedJob | undefined;
   try {
-    const checked = checkJob(input, node);
+    const outer = checkOuter(input, node);
+    opened = await openJob(outer, node);
+    const checked = opened?.checked ?? readInner(outer, outer.body);
     release = node.tags.reserve(checked.requestTag, node.now());
     const stop = AbortSignal.any([timer.signal, leave.signal]);
+    if (opened) {
+      yield* answerSealed(opened, execute(checked, node.engines, stop), {
+        ...node,
+        finish: (execution, channel) => signRun(checked, execution, node, stop, channel),
+      });
+      return;
+    }
     const execution = yield* execute(checked, node.engines, stop);
     for (const [choice, { output }] of execution.outputs.entries()) yield { type: "output", choice, output };
-    stop.throwIfAborted();
-    const done = sealRun(checked, execution, node);
-    await node.tags.sign(checked.requestTag, checked.offer.expires);
-    yield done;
+    yield await signRun(checked, execution, node, stop);
   } catch (error) {
-    yield toErrorEvent(error);
+    // What an error says of an opened request is content.
+    yield toErrorEvent(opened ? quiet(error) : error);
   } finally {
     release?.();
     clearTimeout(timeout);
@@ -61,6 +73,19 @@ export async function* run(
     // A caller who stops reading leaves here without an abort of his own: whatever still runs is stopped.
     leave.abort(cancelled());
   }
+}
+
+async function signRun(
+  checked: CheckedJob,
+  execution: Execution,
+  node: NodeContext,
+  stop: AbortSignal,
+  channel?: Parameters<typeof sealRun>[3],
+): Promise<ReturnType<typeof sealRun>> {
+  stop.throwIfAborted();
+  const done = sealRun(checked, execution, node, channel);
+  await node.tags.sign(checked.requestTag, checked.offer.expires);
+  return done;
 }
 
 /** Runs a checked job on the engine of its deployment. */

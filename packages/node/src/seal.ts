@@ -17,6 +17,7 @@ import {
 } from "@countersign/core";
 import { makeSignature } from "@countersign/evidence-signature";
 import type { CheckedJob } from "./check-job.ts";
+import { attestationItem, type NodeEnclave } from "./enclave/attested.ts";
 import type { Execution } from "./execution.ts";
 
 /** What sealing needs besides the run. */
@@ -26,6 +27,8 @@ export type SealContext = {
   readonly now: () => number;
   /** Bytes from the system's randomness. */
   readonly random: (length: number) => Uint8Array;
+  /** The enclave that this process is: its attestation goes with each receipt. */
+  readonly enclave?: NodeEnclave;
 };
 
 /**
@@ -37,6 +40,8 @@ export function sealRun(
   checked: CheckedJob,
   execution: Execution,
   context: SealContext,
+  /** How request and answer travelled, when sealed. */
+  channel?: Statement["channel"],
 ): Extract<RunEvent, { readonly type: "done" }> {
   const { job, request, served, offer } = checked;
   const { deployment } = served;
@@ -92,15 +97,20 @@ export function sealRun(
     nonceSource: job.nonceSource,
     issuedAt: context.now(),
     log: job.log,
+    ...(channel && { channel }),
     labels: [...new Set([...job.labels, ...deployment.labels])].sort(),
   };
+  const { enclave, signer } = context;
   return {
     type: "done",
-    statement: makeSignature({ roots }, statement, context.signer),
+    statement: makeSignature({ roots }, statement, signer),
     leaves,
     openings,
     receiptSecret: toHex(receiptSecret),
     result: execution.result,
     keys: context.keys,
+    ...(enclave && {
+      evidence: [attestationItem(roots.receiptRoot, enclave.current(), signer, statement.issuedAt)],
+    }),
   };
 }

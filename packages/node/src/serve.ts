@@ -1,14 +1,25 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import { CountersignError, type Envelope, type Hex, type NodeDescription, toEnvelope, toHex } from "@countersign/core";
+import {
+  attestationMediaType,
+  CountersignError,
+  type Envelope,
+  type Hex,
+  type NodeDescription,
+  toBase64,
+  toEnvelope,
+  toHex,
+} from "@countersign/core";
 import { ed25519Signer, nodeSuite } from "@countersign/core/node";
-import { serve } from "@hono/node-server";
+import { createAdaptorServer, serve } from "@hono/node-server";
 import { Hono } from "hono";
 import { checkRequest } from "./check-request.ts";
 import { type NodeConfig, type NodeSecrets, parseNodeConfig } from "./config.ts";
 import { deploy, isPresent } from "./deploy.ts";
+import type { NodeEnclave } from "./enclave/attested.ts";
 import { defaultEngineLimits, Engines } from "./engines/engines.ts";
 import { type NodeContext, run, systemRandom } from "./run.ts";
+import { channelKeyOf } from "./sealed/channel-key.ts";
 import { RequestTags } from "./tags.ts";
 
 /** Bytes of a job: 64 MiB of tensors in base64, twice. */
@@ -24,7 +35,12 @@ export type RunningNode = {
 };
 
 /** What a node says of itself besides what it serves. */
-export type NodeFacts = { readonly operator: string; readonly registration: Envelope; readonly token: string };
+export type NodeFacts = {
+  readonly operator: string;
+  /** An enclave's comes later, and then from the enclave. */
+  readonly registration: Envelope | undefined;
+  readonly token: string;
+};
 
 const sameText = (a: string, b: string): boolean => {
   const digest = (t: string) => createHash("sha256").update(t).digest();
@@ -49,12 +65,16 @@ export function nodeApp(context: NodeContext, facts: NodeFacts): Hono {
     await next();
   });
   app.get("/describe", async (c) => c.json(await describeNode(context, facts)));
-  app.get("/status", (c) => c.json({ engines: context.engines.status() }));
+  app.get("/status", (c) => c.json({ engines: statusOf(context) }));
+  const { enclave } = context;
+  if (enclave) addEnclaveRoutes(app, enclave);
   app.post("/check", async (c) => {
-    checkRequest(await readJob(c.req.raw), context.served);
+    requireRegistration(context, facts);
+    checkRequest(await readJob(c.req.raw), context);
     return c.json({ ok: true });
   });
   app.post("/run", async (c) => {
+    requireRegistration(context, facts);
     const job = await readJob(c.req.raw);
     const stop = new AbortController();
     const events = run(job, context, stop.signal);
@@ -77,6 +97,42 @@ export function nodeApp(context: NodeContext, facts: NodeFacts): Hono {
   return app;
 }
 
+/** What an enclave answers besides: its document, and whoever holds the token may hand it its registration. */
+function addEnclaveRoutes(app: Hono, enclave: NodeEnclave): void {
+  app.get("/attestation", async (c) => {
+    const nonce = c.req.query("nonce");
+    if (nonce !== undefined && !/^[0-9a-f]{64}$/.test(nonce))
+      throw new CountersignError("REQUEST_FIELD_INVALID", {
+        message: "A nonce is 64 lowercase hexadecimal digits.",
+        param: "nonce",
+      });
+    const bytes = nonce === undefined ? enclave.current().attestation : await enclave.attest(nonce);
+    return new Response(Uint8Array.from(bytes), {
+      headers: { "content-type": attestationMediaType, "cache-control": "no-store" },
+    });
+  });
+  app.put("/registration", async (c) => {
+    await enclave.register(await readJob(c.req.raw));
+    return c.json({ ok: true });
+  });
+}
+
+/** The registration of the key that signs. @throws NODE_NOT_ATTESTED while an enclave has none, or no fresh document */
+function requireRegistration(context: NodeContext, facts: Omit<NodeFacts, "token">): Envelope {
+  context.enclave?.current();
+  const registration = context.enclave ? context.enclave.registration() : facts.registration;
+  if (registration) return registration;
+  throw new CountersignError("NODE_NOT_ATTESTED", {
+    message: "The enclave's key has no registration yet.",
+    why: "Its keys were born when it started, so no registrar could know them before.",
+    remedy: "Register it: countersign node register",
+  });
+}
+
+/** An engine's last words may quote a request: where requests come sealed they stay inside. */
+const statusOf = ({ engines, channel }: NodeContext) =>
+  engines.status().map((one) => (channel && one.lastFailure !== null ? { ...one, lastFailure: "kept back" } : one));
+
 async function readJob(request: Request): Promise<unknown> {
   if (Number(request.headers.get("content-length") ?? 0) > mostBytes)
     throw new CountersignError("REQUEST_TOO_LARGE", { message: `A job has at most ${mostBytes} bytes.` });
@@ -97,6 +153,7 @@ async function readJob(request: Request): Promise<unknown> {
 
 /** What a node says of itself to its gateways. */
 export async function describeNode(context: NodeContext, facts: Omit<NodeFacts, "token">): Promise<NodeDescription> {
+  const registration = requireRegistration(context, facts);
   const deployments = await Promise.all(
     context.served.map(async ({ envelope, manifest, about, engine }) => ({
       deployment: envelope,
@@ -106,19 +163,33 @@ export async function describeNode(context: NodeContext, facts: Omit<NodeFacts, 
       ready: await isPresent(engine),
     })),
   );
-  return { key: context.key, operator: facts.operator, registration: facts.registration, deployments };
+  return {
+    key: context.key,
+    operator: facts.operator,
+    registration,
+    ...(context.enclave && { attestation: toBase64(context.enclave.current().attestation) }),
+    deployments,
+  };
 }
 
 /** Serves a node that is put together already; `startNode` puts one together from its configuration. */
 export async function serveNode(
   context: NodeContext,
   facts: NodeFacts,
-  where: { readonly host?: string | undefined; readonly port?: number | undefined } = {},
+  where: {
+    readonly host?: string | undefined;
+    readonly port?: number | undefined;
+    /** A unix socket instead of a port: what an enclave without a network listens on. */
+    readonly path?: string | undefined;
+  } = {},
 ): Promise<RunningNode> {
   const hostname = where.host ?? "127.0.0.1";
   const { fetch } = nodeApp(context, facts);
   const server = await new Promise<ReturnType<typeof serve>>((resolve, reject) => {
-    const made = serve({ fetch, hostname, port: where.port ?? 0 }, () => resolve(made));
+    const made =
+      where.path === undefined
+        ? serve({ fetch, hostname, port: where.port ?? 0 }, () => resolve(made))
+        : createAdaptorServer({ fetch }).listen(where.path, () => resolve(made));
     made.on("error", (cause: NodeJS.ErrnoException) =>
       reject(
         cause.code === "EADDRINUSE"
@@ -127,9 +198,12 @@ export async function serveNode(
       ),
     );
   });
-  const { port } = server.address() as AddressInfo;
+  const address = server.address() as AddressInfo | string;
   return {
-    url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`,
+    url:
+      typeof address === "string"
+        ? `unix:${address}`
+        : `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${address.port}`,
     key: context.key,
     context,
     close: async () => {
@@ -149,17 +223,28 @@ export async function serveNode(
 export async function startNode(
   given: NodeConfig,
   { seed, token }: NodeSecrets,
-  options: { readonly env?: Readonly<Record<string, string | undefined>>; readonly now?: () => number } = {},
+  options: {
+    readonly env?: Readonly<Record<string, string | undefined>>;
+    readonly now?: () => number;
+    /** The enclave that this process is; `seed` is then its receipt key's. */
+    readonly enclave?: NodeEnclave;
+    /** A unix socket to listen on instead of a port. */
+    readonly path?: string;
+  } = {},
 ): Promise<RunningNode> {
   const config = parseNodeConfig(given);
   if (token.length < 16)
     throw new CountersignError("CONFIG_INVALID", { message: "The token needs at least 16 characters." });
-  const { now = Date.now, env = process.env } = options;
+  const { now = Date.now, env = process.env, enclave } = options;
+  if (!enclave && !config.registration)
+    throw new CountersignError("CONFIG_INVALID", { message: "A node outside an enclave needs its registration." });
   const signer = ed25519Signer(seed);
   const key = toHex(signer.publicKey);
   const served = [];
   for (const deployment of config.deployments)
-    served.push(await deploy(deployment, { config, signer, key, suite: nodeSuite, env }));
+    served.push(
+      await deploy(deployment, { config, signer, key, suite: nodeSuite, env, attested: options.enclave !== undefined }),
+    );
   const ids = served.map((s) => s.deployment.id);
   if (new Set(ids).size !== ids.length)
     throw new CountersignError("CONFIG_INVALID", { message: "Two deployments have the same id." });
@@ -178,15 +263,22 @@ export async function startNode(
     now,
     random: systemRandom,
     signer,
-    keys: [config.registration],
+    // Read at each run: an enclave's registration comes while it serves, and may be renewed.
+    get keys() {
+      const registration = enclave ? enclave.registration() : config.registration;
+      return registration ? [registration] : [];
+    },
+    ...(enclave && { enclave }),
     engines,
     tags: await RequestTags.open(`${config.state}/request-tags.txt`, now()),
+    spent: await RequestTags.open(`${config.state}/sealed-requests.txt`, now()),
+    ...(enclave && { channel: await channelKeyOf(enclave) }),
     runLimit: config.runLimit ?? 300_000,
   };
   const node = await serveNode(
     context,
     { operator: config.operator, registration: config.registration, token },
-    config,
+    { ...config, path: options.path },
   );
   for (const id of config.preload ?? []) void preload(context, id);
   return node;

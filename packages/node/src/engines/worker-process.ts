@@ -170,10 +170,17 @@ export class WorkerProcess {
 
   #start(): Promise<unknown> {
     const child = fork(this.#options.entry, [], {
-      execArgv: [],
+      // Inside an enclave a signal must open no inspector in a worker either.
+      execArgv: process.execArgv.filter((flag) => flag === "--disable-sigusr1"),
       serialization: "advanced",
       // A worker needs none of the node's secrets: it gets no environment but what finds programs and its own libraries.
-      env: { PATH: process.env.PATH ?? "", NODE_LLAMA_CPP_SKIP_DOWNLOAD: "true", NODE_NO_WARNINGS: "1" },
+      env: {
+        PATH: process.env.PATH ?? "",
+        NODE_LLAMA_CPP_SKIP_DOWNLOAD: "true",
+        NODE_NO_WARNINGS: "1",
+        // A sandbox has no user database to look the home up in, and llama.cpp's binding wants one.
+        ...(process.env.HOME !== undefined && { HOME: process.env.HOME }),
+      },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     this.#child = child;
