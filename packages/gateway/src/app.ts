@@ -1,5 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { CountersignError, type EndpointPath, endpoints, type Hex, toEnvelope } from "@countersign/core";
+import {
+  attestationMediaType,
+  CountersignError,
+  type EndpointPath,
+  endpoints,
+  type Hex,
+  parseJsonBytes,
+  toEnvelope,
+} from "@countersign/core";
 import { formatVkey } from "@countersign/log";
 import { serveLog } from "@countersign/log/write";
 import type { HttpBindings } from "@hono/node-server";
@@ -14,6 +22,7 @@ import { streamEntries, streamProgress } from "./feed.ts";
 import { describeModelWhole, listModels } from "./models.ts";
 import { shareSearches } from "./monitors.ts";
 import { readByRoot, readReceiptNow } from "./receipt-store.ts";
+import { takeMeasurement, takeRegistration } from "./registrations.ts";
 import { serveInference } from "./serve-inference.ts";
 import { openStats, readEntries } from "./stats.ts";
 
@@ -76,6 +85,7 @@ export function createApp(deps: Deps, facts: NetworkFacts = { chainRpc: null, ex
   }
 
   addModels(app, deps);
+  addAttestations(app, deps);
   const streamed = limitStreams();
   addReceipts(app, { ...deps, monitors: shareSearches(deps.monitors) }, streamed);
   addLog(app, deps, streamed);
@@ -146,6 +156,36 @@ function addModels(app: Hono<Env>, deps: Deps): void {
       facts: { near },
     });
   });
+}
+
+/** The largest body of a registration. */
+const registrationBytes = 16 << 20;
+
+async function readSmall(c: Context): Promise<unknown> {
+  const exchange = openExchange((c.env as HttpBindings).incoming, (c.env as HttpBindings).outgoing);
+  return parseJsonBytes(await exchange.readBody(registrationBytes));
+}
+
+function addAttestations(app: Hono<Env>, deps: Deps): void {
+  app.get("/v1/nodes/attestation", async (c) => {
+    const model = c.req.query("model");
+    const nonce = c.req.query("nonce");
+    if (model === undefined || nonce === undefined || !/^[0-9a-f]{64}$/.test(nonce)) {
+      throw new CountersignError("REQUEST_FIELD_INVALID", {
+        message: "Name a model and a nonce of 64 lowercase hexadecimal digits.",
+        param: model === undefined ? "model" : "nonce",
+      });
+    }
+    return c.json(await deps.challenge(model, nonce), 200, { "cache-control": "no-store" });
+  });
+  app.get("/v1/attestations/:digest", async (c) => {
+    const digest = c.req.param("digest");
+    const bytes = /^[0-9a-f]{64}$/.test(digest) ? await deps.attestations.get(digest) : undefined;
+    if (bytes) return c.body(new Uint8Array(bytes), 200, { "content-type": attestationMediaType });
+    throw new CountersignError("TEE_EVIDENCE_MISSING", { message: "No attestation of this digest is kept here." });
+  });
+  app.post("/v1/registrations", async (c) => c.json(await takeRegistration(deps, await readSmall(c)), 201));
+  app.post("/v1/measurements", async (c) => c.json(await takeMeasurement(deps, await readSmall(c)), 201));
 }
 
 const hexParam = (text: string): Hex => {

@@ -18,6 +18,7 @@ import {
 import { standingOfKey } from "@countersign/evidence-signature";
 import { type Manifest, verifyManifest } from "@countersign/registry";
 import * as z from "zod";
+import { type Attested, needsHardware, readAttested } from "./attested.ts";
 
 /** A deployment that a known node described and signed: all that the gateway needs to offer it. */
 export type Served = {
@@ -34,6 +35,8 @@ export type Served = {
   readonly about: Readonly<Record<string, string>>;
   readonly tensors: NodeDescription["deployments"][number]["tensors"];
   readonly registration: Envelope;
+  /** The enclave that it runs in, as the gateway's own trust accepts it; undefined where there is none. */
+  readonly attestation?: Attested | undefined;
 };
 
 /** How one node stands. */
@@ -58,6 +61,10 @@ const descriptionShape = z.looseObject({
   key: hex32,
   operator: z.string().min(1).max(128),
   registration: loose,
+  attestation: z
+    .string()
+    .max(16 << 20)
+    .optional(),
   deployments: z
     .array(
       z.looseObject({
@@ -135,9 +142,10 @@ export function readDescription(
       remedy: "Register its key with a registrar of the trust file.",
     });
   }
+  const faults: { code: string; message: string }[] = [];
+  const attestation = attestationOf(read.data, { trust, suite, now }, faults);
   const publishers = trust.publishers.map((p) => p.key);
   const served: Served[] = [];
-  const faults: { code: string; message: string }[] = [];
   for (const item of read.data.deployments) {
     if (!item.ready) continue;
     try {
@@ -155,6 +163,16 @@ export function readDescription(
           message: `${deployment.id} names another model than the manifest beside it.`,
         });
       }
+      const guarantees = deployment.guarantees.map(parsePolicy);
+      const measured = attestation?.keyset.models.includes(deployment.model.digest) ?? false;
+      const kept = guarantees.filter((g) => measured || !needsHardware(g));
+      if (kept.length < guarantees.length) {
+        faults.push({
+          code: "CAPABILITY_UNPROVEN",
+          message: `${deployment.id} claims a level that stands on hardware, and no accepted attestation holds its model.`,
+        });
+      }
+      if (kept.length === 0) continue;
       served.push({
         nodeUrl,
         node: key,
@@ -164,7 +182,8 @@ export function readDescription(
         digest,
         manifest: manifest.manifest,
         manifestEnvelope: manifest.envelope,
-        guarantees: deployment.guarantees.map(parsePolicy),
+        guarantees: kept,
+        attestation: measured ? attestation : undefined,
         about: item.about,
         tensors: item.tensors as Served["tensors"],
         registration: registration as Envelope,
@@ -175,6 +194,25 @@ export function readDescription(
     }
   }
   return { key, operator: standing.operator, served, faults };
+}
+
+/** The node's attestation, if the trust accepts it; why not is listed, and its other levels stand. */
+function attestationOf(
+  described: { readonly attestation?: string | undefined; readonly key: Hex; readonly registration: unknown },
+  { trust, suite, now }: Context,
+  faults: { code: string; message: string }[],
+): Attested | undefined {
+  const { attestation, key } = described;
+  if (attestation === undefined) return undefined;
+  try {
+    const registration = described.registration as Envelope;
+    return readAttested({ attestation, key, registration, trust, suite, at: now() });
+  } catch (error) {
+    if (!CountersignError.is(error) && !(error instanceof RangeError)) throw error;
+    const known = CountersignError.is(error) ? error : undefined;
+    faults.push({ code: known?.code ?? "TEE_EVIDENCE_MALFORMED", message: known?.detail.message ?? error.message });
+    return undefined;
+  }
 }
 
 /** Keeps what the nodes describe; a node that stops answering is no longer offered. */

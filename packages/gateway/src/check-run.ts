@@ -8,12 +8,9 @@ import type { Done } from "./receipt.ts";
 export type CheckedRun = { readonly statement: Statement; readonly receiptRoot: Hex };
 
 /**
- * Compares what the node signed with what was offered: the node that answers is the one that was bought, with the model,
- * the deployment, the request and the rewrites of the offer.
+ * Compares what the node signed about a request in clear with what was offered.
  *
- * Signature, commitment and content are `verify`'s matter; this gives the exact code to a caller who gets nothing.
- *
- * @throws DEPLOYMENT_SUBSTITUTED, MODEL_MISMATCH, REQUEST_MISMATCH, LEVEL_OVERSTATED, REWRITE_UNDECLARED, RUN_INCOMPLETE
+ * @throws what `checkStatement` throws
  */
 export function checkRun(
   done: Done,
@@ -22,6 +19,24 @@ export function checkRun(
   offered: Offered,
   served: Served,
 ): CheckedRun {
+  const run = checkStatement(done, order, offered, served);
+  const refuse = (code: ErrorCode, message: string): never => {
+    throw new CountersignError(code, { message, why: "The node's statement is not about what was offered and paid." });
+  };
+  if (run.statement.channel) refuse("REQUEST_MISMATCH", "The statement names a channel; the request came in clear.");
+  if (outputs.length === 0) refuse("RUN_INCOMPLETE", "The run ended before a full answer was there.");
+  return run;
+}
+
+/**
+ * Compares what the node signed with what was offered: the node that answers is the one that was bought, with the model,
+ * the deployment, the request and the rewrites of the offer.
+ *
+ * Signature, commitment and content are `verify`'s matter; this gives the exact code to a caller who gets nothing.
+ *
+ * @throws DEPLOYMENT_SUBSTITUTED, MODEL_MISMATCH, REQUEST_MISMATCH, LEVEL_OVERSTATED, REWRITE_UNDECLARED, RUN_INCOMPLETE
+ */
+export function checkStatement(done: Done, order: Order, offered: Offered, served: Served): CheckedRun {
   const { predicate: statement, subject } = readRun(done.statement);
   const { offer } = offered;
   const refuse = (code: ErrorCode, message: string): never => {
@@ -52,7 +67,7 @@ export function checkRun(
   if (undeclared !== undefined) {
     refuse("REWRITE_UNDECLARED", `The node changed "${undeclared}", which its deployment does not declare.`);
   }
-  if (statement.outcome !== "complete" || outputs.length === 0) {
+  if (statement.outcome !== "complete") {
     refuse("RUN_INCOMPLETE", "The run ended before a full answer was there.");
   }
   return { statement, receiptRoot: subject };

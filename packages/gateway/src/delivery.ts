@@ -1,49 +1,59 @@
 import { CountersignError, type Hex, type JsonObject, toEnvelope, utf8, type Verdict } from "@countersign/core";
+import { type Answer, type AnswerHead, type Delta, renderers, withField } from "@countersign/core/render";
 import type { Exchange } from "./exchange.ts";
 import type { Order } from "./order.ts";
-import { renderers } from "./render/renderers.ts";
-import { type Answer, type AnswerHead, type Delta, withField } from "./render/rendering.ts";
 
 /** The way of one answer to the caller: what leaves when, under which release rule. */
-export type Delivery = {
+export type Delivery<D = Delta, A = Answer> = {
   /** A piece of the answer as the node gave it. */
-  readonly delta: (delta: Delta) => Promise<void>;
+  readonly delta: (delta: D) => Promise<void>;
   /** The answer in the form in which the caller reads it, for the own check. @throws OUTPUT_MISMATCH */
-  readonly body: (answer: Answer) => Uint8Array;
+  readonly body: (answer: A) => Uint8Array;
   /** The whole answer as bytes, with the extra field: what is kept for a retry. */
-  readonly whole: (answer: Answer, extra: JsonObject) => Uint8Array;
+  readonly whole: (answer: A, extra: JsonObject) => Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
   /** Releases what is held and ends the answer. */
-  readonly finish: (answer: Answer, extra: JsonObject, late: Readonly<Record<string, string>>) => Promise<void>;
+  readonly finish: (answer: A, extra: JsonObject, late: Readonly<Record<string, string>>) => Promise<void>;
   /** An error instead of the answer, or, where its beginning is out, in place of its end. */
   readonly fail: (error: unknown) => Promise<void>;
 };
 
-type Options = {
+export type DeliveryOptions = {
   readonly exchange: Exchange;
   readonly order: Order;
-  readonly head: AnswerHead;
   readonly receiptId: Hex;
   /** Milliseconds until a held stream opens with heartbeats, and between two. */
   readonly heartbeatMs: number;
 };
 
+/** An answer as events, in text to write. */
+export type EventText<D, A> = {
+  readonly open: () => string;
+  readonly delta: (delta: D) => string;
+  readonly close: (answer: A) => string;
+  readonly last: (answer: A, extra: JsonObject | undefined) => string;
+};
+
 /** The delivery for an order: a JSON body, held events or live events. */
-export function openDelivery(options: Options): Delivery {
-  const { stream } = renderers[options.order.path];
-  if (!options.order.stream || !stream) return deliverJson(options);
+export function openDelivery(options: DeliveryOptions & { readonly head: AnswerHead }): Delivery {
+  const { json, stream } = renderers[options.order.path];
+  if (!options.order.stream || !stream) return deliverJson(options, (answer) => json(options.head, answer));
   return deliverEvents(options, stream(options.head));
 }
 
-function deliverJson({ exchange, order, head, receiptId }: Options): Delivery {
+/** Delivers one JSON object. */
+export function deliverJson<D, A>(
+  { exchange, receiptId }: DeliveryOptions,
+  json: (answer: A) => string,
+): Delivery<D, A> {
   const headers = {
     "content-type": "application/json",
     "cache-control": "private",
     "x-countersign-receipt": receiptId,
   };
   let text: string | undefined;
-  const render = (answer: Answer) => {
-    text ??= renderers[order.path].json(head, answer);
+  const render = (answer: A) => {
+    text ??= json(answer);
     return text;
   };
   return {
@@ -59,10 +69,11 @@ function deliverJson({ exchange, order, head, receiptId }: Options): Delivery {
   };
 }
 
-function deliverEvents(
-  { exchange, order, receiptId, heartbeatMs }: Options,
-  rendering: NonNullable<ReturnType<NonNullable<(typeof renderers)[Order["path"]]["stream"]>>>,
-): Delivery {
+/** Delivers events: held until the verdict, or live. */
+export function deliverEvents<D, A>(
+  { exchange, order, receiptId, heartbeatMs }: DeliveryOptions,
+  rendering: EventText<D, A>,
+): Delivery<D, A> {
   const { reply } = exchange;
   const live = order.demand.release === "live";
   const headers = {
@@ -90,7 +101,7 @@ function deliverEvents(
   };
   if (!live) heartbeat = setInterval(beat, heartbeatMs);
   const quiet = () => clearInterval(heartbeat);
-  const close = (answer: Answer) => {
+  const close = (answer: A) => {
     if (!closed) sofar += rendering.close(answer);
     closed = true;
   };

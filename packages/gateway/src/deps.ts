@@ -1,7 +1,9 @@
 import type { Envelope, Hex, Payment, Signer, Suite, TokenDomain, Trust } from "@countersign/core";
 import type { Recover, Rpc, Settled } from "@countersign/settlement";
 import type { Store } from "@countersign/store";
+import type { Attestations } from "./attestations.ts";
 import type { Catalogue } from "./catalogue.ts";
+import type { Challenge } from "./challenge.ts";
 import type { GatewayLog } from "./log.ts";
 import type { Monitors } from "./monitors.ts";
 import type { CheckOnNode } from "./node-check.ts";
@@ -74,6 +76,9 @@ export type Deps = {
   readonly catalogue: Catalogue;
   readonly store: Store;
   readonly payments: Payments;
+  readonly attestations: Attestations;
+  /** Asks an enclave that serves a model for a document that answers a nonce. */
+  readonly challenge: Challenge;
   readonly log: GatewayLog;
   readonly monitors: Monitors;
   readonly runOnNode: RunOnNode;

@@ -12,11 +12,14 @@ import {
   toHex,
 } from "@countersign/core";
 import { ed25519Signer, nodeSuite } from "@countersign/core/node";
+import { rememberVendorSignatures } from "@countersign/evidence-tee";
 import { assertChain, openRpc, openSettleQueue, openWallet, type Rpc, type SettleQueue } from "@countersign/settlement";
 import { openStore } from "@countersign/store";
 import { type ServerType, serve } from "@hono/node-server";
 import { createApp } from "./app.ts";
+import { openAttestations } from "./attestations.ts";
 import { describeOverHttp, openCatalogue } from "./catalogue.ts";
+import { challengeOverHttp } from "./challenge.ts";
 import type { GatewayConfig, GatewaySecrets } from "./config.ts";
 import type { Deps, Identity } from "./deps.ts";
 import { openGatewayLog } from "./log.ts";
@@ -90,7 +93,7 @@ export async function startGateway(
   const catalogue = openCatalogue({
     nodes: config.nodes,
     trust,
-    suite: nodeSuite,
+    suite: rememberVendorSignatures(nodeSuite),
     now,
     describe: describeOverHttp(secrets.nodeToken),
   });
@@ -111,6 +114,7 @@ export async function startGateway(
     throw new CountersignError("NOT_READY", { message: "The chain was not checked yet." });
   };
   const deps: Deps = {
+    attestations: openAttestations(join(config.dataDir, "attestations")),
     identity,
     terms: {
       token: {
@@ -137,6 +141,7 @@ export async function startGateway(
     log,
     monitors: openMonitors({ urls: config.auditors, onFault, ...(parts.fetch && { fetch: parts.fetch }) }),
     runOnNode: runner.run,
+    challenge: challengeOverHttp({ served: catalogue.served, token: secrets.nodeToken }),
     checkOnNode: checkOverHttp({ token: secrets.nodeToken }),
     refusals,
     missing: () => [
@@ -167,6 +172,7 @@ export async function startGateway(
   const registered = openRegistryEntries({
     served: catalogue.served,
     append: log.append,
+    attestations: deps.attestations,
     development: trust.development,
   });
   const look = async () => {

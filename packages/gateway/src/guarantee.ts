@@ -37,7 +37,11 @@ const drawsForClient = (order: Pick<Order, "clientNonce" | "request" | "path">):
   order.request.value.temperature === 0;
 
 /** Facts that a finding about this deployment will carry although its guarantee doesn't name them. */
-function factsOf({ claim, ground, facts }: Requirement, { deployment, operator }: Served): Requirement["facts"] {
+function factsOf({ claim, ground, facts }: Requirement, served: Served): Requirement["facts"] {
+  const { deployment, operator, attestation } = served;
+  if (ground === "hardware") {
+    return { ...attestation?.facts, ...(claim === "model" && { digest: deployment.model.digest }), ...facts };
+  }
   if (ground !== "signature") return facts;
   return {
     scope: deployment.scope,
@@ -55,12 +59,17 @@ function factsOf({ claim, ground, facts }: Requirement, { deployment, operator }
 export function matchGuarantee(
   demand: Demand,
   served: Served,
-  order: Pick<Order, "clientNonce" | "request" | "path">,
+  order: Pick<Order, "clientNonce" | "request" | "path"> & { readonly sealed?: unknown },
   additions: Additions,
 ): Match {
   const added: Requirement[] = [plain("payment", "signature")];
   if (additions.logged) added.push(plain("logged", "log"));
   if (drawsForClient(order)) added.push(plain("sampling", "signature"));
+  if (served.attestation) {
+    // What an enclave's statement carries besides its level; `confidential` only where the request came sealed.
+    added.push(plain("request", "hardware"), plain("origin", "hardware"));
+    if (order.sealed !== undefined) added.push(plain("confidential", "hardware"));
+  }
   let best: Extract<Match, { state: "short" }> | undefined;
   for (const guarantee of served.guarantees) {
     for (const way of ways(demand.policy)) {
@@ -95,6 +104,9 @@ function whyMissing(
   }
   if (kept) return undefined;
   if (ways(guarantee).flat().some(same)) return "it is offered with other facts";
+  if (requirement.claim === "confidential" && served.attestation) {
+    return "the request must come sealed to the node's attested key, as the SDK sends it";
+  }
   if (requirement.claim === "sampling") return "draw the nonce yourself (X-Countersign-Nonce)";
   return "no deployment of this model delivers it";
 }

@@ -33,6 +33,5 @@ export { chooseDeployment, type Offered, offerFor, tagOf } from "./quote.ts";
 export { countersign, type Done, makeReceipt, publicForm } from "./receipt.ts";
 export { blindDeployment, receiptEntry } from "./receipt-entry.ts";
 export { openRefusals, type Refusals, signRefusals } from "./refusals.ts";
-export { renderers } from "./render/renderers.ts";
-export type { Answer, AnswerHead, Renderer, StreamRendering } from "./render/rendering.ts";
-export { runOrder, serveInference } from "./serve-inference.ts";
+export { runOrder } from "./run-order.ts";
+export { serveInference } from "./serve-inference.ts";

@@ -15,7 +15,7 @@ import {
   tighten,
   type Verdict,
 } from "@countersign/core";
-import { verify } from "@countersign/verify";
+import { type Delivered, verify } from "@countersign/verify";
 import type { Order } from "./order.ts";
 
 /** What the gateway checks a receipt against: the request as it came, the answer as it will go out. */
@@ -26,24 +26,24 @@ export type Judged = {
   readonly answer: Uint8Array;
 };
 
-type Checker = { readonly trust: Trust; readonly suite: Suite; readonly now: () => number };
+export type Checker = { readonly trust: Trust; readonly suite: Suite; readonly now: () => number };
 
 /** The own check, on behalf of clients that check nothing: the whole policy, demanded and bought. */
-export const judgeWhole = (judged: Judged, checker: Checker): Verdict => check(judged, checker, undefined);
+export const judgeWhole = ({ receipt, order, clientNonce, answer }: Judged, checker: Checker): Verdict =>
+  check(
+    receipt,
+    { request: { method: "POST", path: order.path, body: order.body }, output: { body: answer }, clientNonce },
+    checker,
+  );
 
-const check = (
-  { receipt, order, clientNonce, answer }: Judged,
-  { trust, suite, now }: Checker,
-  policy: Policy | undefined,
-) =>
+/** The own check of a run whose content the gateway never had: what stands on content stays unproven. */
+export const judgeClosed = (receipt: Receipt, clientNonce: Hex, checker: Checker): Verdict =>
+  check(receipt, { clientNonce }, checker);
+
+const check = (receipt: Receipt, delivered: Delivered, { trust, suite, now }: Checker) =>
   verify({
     receipt,
-    delivered: {
-      request: { method: "POST", path: order.path, body: order.body },
-      output: { body: answer },
-      clientNonce,
-    },
-    policy,
+    delivered,
     trust,
     at: now(),
     // Its own trust file is what its operator chose; whoever demands more brings his own.

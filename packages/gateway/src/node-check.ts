@@ -26,6 +26,10 @@ const sayable: ReadonlySet<string> = new Set<ErrorCode>([
   "TENSOR_NOT_FINITE",
   "TENSOR_SHAPE_MISMATCH",
   "TENSOR_TYPE_UNSUPPORTED",
+  // Of a sealed request: whether it is one, and whether it is sealed to this node's keys.
+  "CHANNEL_MALFORMED",
+  "NODE_NOT_ATTESTED",
+  "TEE_CHANNEL_NOT_BOUND",
 ]);
 
 const unreachable = (why: string, cause?: unknown) =>

@@ -44,14 +44,19 @@ const eventShape = z.discriminatedUnion("type", [
     statement: envelopeShape,
     leaves: z.array(hex32),
     openings: z.array(z.looseObject({})),
-    receiptSecret: hex32,
+    receiptSecret: hex32.nullable(),
     result: z.looseObject({
       usage: z.looseObject({ prompt_tokens: count, completion_tokens: count, total_tokens: count }),
       finish: z.array(text),
       timings: z.looseObject({}),
     }),
     keys: z.array(envelopeShape).max(16),
+    evidence: z
+      .array(z.strictObject({ envelope: envelopeShape, blob: z.string().nullable() }))
+      .max(8)
+      .optional(),
   }),
+  z.strictObject({ type: z.literal("sealed"), data: text }),
   z.strictObject({ type: z.literal("error"), code: text, message: text, param: text.optional() }),
 ]);
 

@@ -1,3 +1,4 @@
+import type { SealedRequest } from "@countersign/channel";
 import {
   CountersignError,
   type Demand,
@@ -13,8 +14,9 @@ import {
   requestDigest,
   toHex,
 } from "@countersign/core";
+import { readStream } from "@countersign/core/render";
 import type { Exchange } from "./exchange.ts";
-import { renderers } from "./render/renderers.ts";
+import { clearRequest, readSealed, requireNonce } from "./sealed/read-order.ts";
 
 /** A request as the gateway understood it: everything that decides what is offered. */
 export type Order = {
@@ -27,6 +29,8 @@ export type Order = {
   /** The nonce that the client drew, or undefined. */
   readonly clientNonce: Hex | undefined;
   readonly synthetic: boolean;
+  /** Where the body is sealed: `request` is then what stands in clear. */
+  readonly sealed?: SealedRequest | undefined;
 };
 
 /** The policy of these endpoints when nobody says one (spec/policy.md §5); offer and receipt say "default". */
@@ -58,9 +62,10 @@ export function refuseSettlementModes(values: readonly string[]): void {
   });
 }
 
-/** Reads what the caller asks for. @throws REQUEST_*, POLICY_*, LEVEL_UNKNOWN, DEADLINE_PASSED, PARAMETER_NOT_SUPPORTED */
+/** Reads what the caller asks for. @throws REQUEST_*, CHANNEL_MALFORMED, POLICY_*, LEVEL_UNKNOWN, DEADLINE_PASSED, PARAMETER_NOT_SUPPORTED */
 export function readOrder(exchange: Exchange, path: EndpointPath, body: Uint8Array, now: number): Order {
-  const request = parseRequest(path, body);
+  const sealed = readSealed(body);
+  const request = sealed ? clearRequest(path, sealed) : parseRequest(path, body);
   const headers = exchange.headers("x-verification");
   if (headers.some((value) => value.trim() === "")) {
     // A variable that was not set must not become the default policy (R1).
@@ -77,43 +82,18 @@ export function readOrder(exchange: Exchange, path: EndpointPath, body: Uint8Arr
   );
   // The public log counts demanded levels in four masks: what cannot be counted is refused here, not after the run.
   masksOf(demand.policy);
+  const clientNonce = readNonce(exchange.headers("x-countersign-nonce"));
+  if (sealed) requireNonce(clientNonce);
   return {
     path,
     body,
     request,
     demand,
+    sealed,
     stream: readStream(request),
-    clientNonce: readNonce(exchange.headers("x-countersign-nonce")),
+    clientNonce,
     synthetic: readSynthetic(exchange.headers("x-countersign-synthetic")),
   };
-}
-
-function readStream({ path, value }: ParsedRequest): boolean {
-  const invalid = (param: string, message: string): never => {
-    throw new CountersignError("REQUEST_FIELD_INVALID", { message, param });
-  };
-  const { stream, stream_options: options } = value;
-  if (stream !== undefined && stream !== null && typeof stream !== "boolean") {
-    invalid("stream", "`stream` must be true or false.");
-  }
-  if (options !== undefined && options !== null) {
-    if (typeof options !== "object" || Array.isArray(options)) invalid("stream_options", "It must be an object.");
-    const unknown = Object.entries(options as object).find(
-      ([name, wanted]) => name !== "include_usage" && !(name === "include_obfuscation" && wanted === false),
-    );
-    if (unknown) {
-      throw new CountersignError("PARAMETER_NOT_SUPPORTED", {
-        message: `\`stream_options.${unknown[0]}\` is not supported.`,
-        param: "stream_options",
-      });
-    }
-  }
-  if (stream !== true) return false;
-  if (renderers[path].stream) return true;
-  throw new CountersignError("PARAMETER_NOT_SUPPORTED", {
-    message: `${path} answers as a whole; it cannot stream.`,
-    param: "stream",
-  });
 }
 
 function readNonce(values: readonly string[]): Hex | undefined {

@@ -1,13 +1,35 @@
-import { type Entry, type Envelope, encodeEntry, envelopeDigest, noDigest } from "@countersign/core";
+import {
+  type Assurance,
+  type Entry,
+  type EntryFlag,
+  type Envelope,
+  encodeEntry,
+  envelopeDigest,
+  noDigest,
+} from "@countersign/core";
+
+/** How the public log counts what a root stands for. */
+export const flagOf: Readonly<Record<Assurance, EntryFlag>> = {
+  hardware: "hardware",
+  "vendor-verifier": "vendor",
+  simulated: "simulated",
+};
 
 /** What an entry that is about no run says: what it is about, and by whom. */
 export type PlainSubject = Pick<Entry, "kind" | "subject" | "issuer"> &
-  Partial<Pick<Entry, "model" | "deployment" | "hour">>;
+  Partial<Pick<Entry, "model" | "deployment" | "hour">> & {
+    /** What an attested key's document shows. */
+    readonly hardware?: Assurance;
+  };
 
 /** Bytes of an entry that counts no level, token or price. Without an hour, the same thing has the same bytes and so one place. */
-export function encodePlainEntry(about: PlainSubject, envelope: Envelope, development: boolean): Uint8Array {
+export function encodePlainEntry(
+  { hardware, ...about }: PlainSubject,
+  envelope: Envelope,
+  development: boolean,
+): Uint8Array {
   return encodeEntry({
-    flags: development ? ["development"] : [],
+    flags: [...(development ? (["development"] as const) : []), ...(hardware ? [flagOf[hardware]] : [])],
     envelope: envelopeDigest(envelope),
     model: noDigest,
     tag: noDigest,

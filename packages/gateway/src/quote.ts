@@ -15,6 +15,7 @@ import { findModel, type Served } from "./catalogue.ts";
 import type { Deps } from "./deps.ts";
 import { type Match, matchGuarantee, notOffered } from "./guarantee.ts";
 import { digestOf, type Order } from "./order.ts";
+import { attestedFor } from "./sealed/read-order.ts";
 
 /** The deployment that will run an order, and what is bought with it. */
 export type Choice = {
@@ -79,10 +80,12 @@ export function usageBound({ limits }: Pick<Deployment, "limits">, order: Pick<O
 /**
  * The cheapest deployment that can keep what is demanded.
  *
- * @throws MODEL_UNKNOWN, MODEL_TASK_MISMATCH, ASSURANCE_NOT_OFFERED naming what is missing, PARAMETER_NOT_SUPPORTED
+ * @throws MODEL_UNKNOWN, MODEL_TASK_MISMATCH, ASSURANCE_NOT_OFFERED naming what is missing, PARAMETER_NOT_SUPPORTED,
+ * NODE_NOT_ATTESTED and TEE_CHANNEL_NOT_BOUND for a sealed request
  */
 export function chooseDeployment(deps: Pick<Deps, "catalogue" | "log">, order: Order): Choice {
-  const candidates = findModel(deps.catalogue.served(), order.request.model, order.path);
+  const named = findModel(deps.catalogue.served(), order.request.model, order.path);
+  const candidates = order.sealed ? attestedFor(order.sealed, named) : named;
   let shortest: Extract<Match, { state: "short" }> | undefined;
   let choice: Choice | undefined;
   let tooMuch: unknown;

@@ -1,4 +1,5 @@
 import {
+  type Assurance,
   bucket,
   type Entry,
   type EntryFlag,
@@ -18,6 +19,7 @@ import {
   utf8,
   ways,
 } from "@countersign/core";
+import { flagOf } from "./plain-entry.ts";
 
 /** Blinded id of a deployment: counts of one deployment add up in public, its name needs the node's key and a guess. */
 export const blindDeployment = (node: Hex, id: string): Hex =>
@@ -33,6 +35,8 @@ export function receiptEntry(args: {
   readonly price: string;
   /** Whether the own check found the operator's part missing. */
   readonly unmet: boolean;
+  /** What the attached attestation shows under the gateway's own trust, or null. */
+  readonly hardware: Assurance | null;
 }): Entry {
   const { statement } = args;
   const flags: EntryFlag[] = [];
@@ -41,6 +45,8 @@ export function receiptEntry(args: {
   if (statement.outcome === "aborted") flags.push("aborted");
   if (statement.scope === "origin") flags.push("origin");
   if (args.unmet) flags.push("unmet");
+  const hardware = args.unmet ? null : args.hardware;
+  if (hardware) flags.push(flagOf[hardware]);
   // The first way of the guarantee: an offer buys one guarantee, and monitors recount it from the statement.
   const bought = maskOf(ways(parsePolicy(statement.policy.bought))[0] ?? []);
   const signed = args.unmet ? 0 : levelBits.signature | (statement.scope === "origin" ? originBit : 0);
@@ -55,7 +61,7 @@ export function receiptEntry(args: {
     deployment: blindDeployment(statement.issuer, statement.deployment.id),
     demanded: masksOf(parsePolicy(statement.policy.demanded)),
     bought,
-    delivered: signed,
+    delivered: signed | (hardware ? levelBits.hardware : 0),
     tokens: bucket(args.usage.total_tokens),
     value: bucket(BigInt(args.price)),
     hour: Math.floor(statement.issuedAt / 3_600_000),

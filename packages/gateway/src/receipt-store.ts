@@ -10,6 +10,7 @@ import {
   utf8,
 } from "@countersign/core";
 import type { StoredReceipt } from "@countersign/store";
+import { keepAttestations, withAttestations } from "./attestations.ts";
 import type { Deps } from "./deps.ts";
 import { publicForm } from "./receipt.ts";
 
@@ -25,13 +26,18 @@ function decode(body: Uint8Array): Kept {
 
 /** Keeps the public form of a receipt on disk, without its secret (protocol-review A7). */
 export async function keepReceipt(
-  deps: Pick<Deps, "store" | "now">,
+  deps: Pick<Deps, "store" | "now" | "attestations">,
   receipt: Receipt,
   receiptId: Hex,
   receiptRoot: Hex,
   logged: { readonly index: number; readonly entry: Uint8Array },
 ): Promise<void> {
-  const kept: Kept = { receipt: publicForm(receipt), index: logged.index, entry: toBase64Url(logged.entry) };
+  const evidence = await keepAttestations(deps.attestations, receipt.evidence);
+  const kept: Kept = {
+    receipt: { ...publicForm(receipt), evidence },
+    index: logged.index,
+    entry: toBase64Url(logged.entry),
+  };
   await deps.store.receipts.put({ receiptId, receiptRoot, body: encode(kept), madeAt: deps.now() });
 }
 
@@ -57,15 +63,16 @@ export type Progress = { readonly logged: boolean; readonly witnessed: boolean; 
  * @throws RECEIPT_NOT_FOUND
  */
 export async function readReceiptNow(
-  deps: Pick<Deps, "store" | "log" | "monitors" | "identity">,
+  deps: Pick<Deps, "store" | "log" | "monitors" | "identity" | "attestations">,
   receiptId: Hex,
 ): Promise<{ readonly receipt: Receipt; readonly receiptRoot: Hex; readonly index: number }> {
   const stored = await deps.store.receipts.get(receiptId);
   if (!stored) throw missing();
   const { receipt, index } = await withInclusion(deps, stored);
-  const evidence = (await deps.store.receipts.evidence(stored.receiptRoot)).map(
+  const late = (await deps.store.receipts.evidence(stored.receiptRoot)).map(
     (item) => JSON.parse(fromUtf8(item)) as Receipt["evidence"][number],
   );
+  const evidence = [...(await withAttestations(deps.attestations, receipt.evidence)), ...late];
   const { issuer } = readRun(receipt.statement).predicate;
   const snapshots =
     receipt.inclusion.length > 0 ? await deps.monitors.search(stored.receiptRoot, [issuer, deps.identity.key]) : [];

@@ -62,12 +62,16 @@ export function makeReceipt(args: {
     offer: args.offer,
     delivery: args.delivery,
     keys: args.registration === null ? done.keys : [...done.keys, args.registration],
-    evidence: [],
+    evidence: done.evidence ?? [],
     inclusion: [],
     snapshots: [],
     head: null,
     anchors: [],
-    holder: { receiptId: args.receiptId, receiptSecret: done.receiptSecret, clientNonce: args.clientNonce },
+    // A sealed run's secret is sealed too: its holder adds it to his own copy.
+    holder:
+      done.receiptSecret === null
+        ? null
+        : { receiptId: args.receiptId, receiptSecret: done.receiptSecret, clientNonce: args.clientNonce },
   };
 }
 

@@ -1,32 +1,32 @@
 import {
+  type Assurance,
+  assurances,
   CountersignError,
   type EndpointPath,
   encodeEntry,
-  type Job,
   type JsonObject,
   type Output,
-  printPolicy,
+  type Policy,
   type Receipt,
-  type TokenLogprob,
-  toBase64,
   toHex,
   type Verdict,
 } from "@countersign/core";
 import type { StoredAnswer } from "@countersign/store";
 import { judge } from "@countersign/verify";
 import { type Charge, type Charged, openCharge } from "./charge.ts";
-import { type CheckedRun, checkRun } from "./check-run.ts";
-import { type Delivery, openDelivery, verdictField } from "./delivery.ts";
+import type { CheckedRun } from "./check-run.ts";
+import { verdictField } from "./delivery.ts";
 import type { Deps } from "./deps.ts";
 import type { Exchange } from "./exchange.ts";
-import { judgeWhole, needsLog, policyOf, refusalOf, withoutLog } from "./judge.ts";
+import { needsLog, refusalOf, withoutLog } from "./judge.ts";
 import { type Order, readOrder, refuseCallerDigests, refuseSettlementModes } from "./order.ts";
+import { openClear, type Passage } from "./passage.ts";
 import { type Accepted, paymentOf, requirePayment, settledHeader, takePayment } from "./payment.ts";
 import { chooseDeployment, offerFor } from "./quote.ts";
 import { countersign, type Done, makeReceipt } from "./receipt.ts";
 import { receiptEntry } from "./receipt-entry.ts";
 import { addInclusion, keepReceipt } from "./receipt-store.ts";
-import type { Answer } from "./render/rendering.ts";
+import { openSealed } from "./sealed/passage.ts";
 
 /**
  * Bytes of a request up to which the node is asked before the payment. Nobody has paid for that question: one of a larger
@@ -84,63 +84,65 @@ async function settleKept(
   return true;
 }
 
-/** Runs an accepted order and delivers what it gives, or releases the payment. */
-async function answerOrder(deps: Deps, exchange: Exchange, order: Order, accepted: Accepted): Promise<void> {
-  const { offered, served, receiptId, paid } = accepted;
-  const charge = openCharge(deps, paid);
-  const head = {
-    id: receiptId,
-    model: served.deployment.model.id,
-    created: Math.floor(deps.now() / 1000),
-    request: order.request.value,
-  };
-  const delivery = openDelivery({ exchange, order, head, receiptId, heartbeatMs: deps.limits.heartbeatMs });
+/** Runs an accepted order and delivers what it gives, in clear or sealed as it came. */
+function answerOrder(deps: Deps, exchange: Exchange, order: Order, accepted: Accepted): Promise<void> {
+  const { sealed } = order;
+  if (sealed) return pass(deps, exchange, order, accepted, openSealed(deps, exchange, { ...order, sealed }, accepted));
+  return pass(deps, exchange, order, accepted, openClear(deps, exchange, order, accepted));
+}
+
+/** Runs, checks, logs, settles and delivers, or releases the payment. */
+async function pass<A>(
+  deps: Deps,
+  exchange: Exchange,
+  order: Order,
+  accepted: Accepted,
+  passage: Passage<A>,
+): Promise<void> {
+  const charge = openCharge(deps, accepted.paid);
   try {
     if (await settleKept(deps, exchange, accepted, charge)) return;
-    const { done, answer } = await runPaid(deps, exchange, order, accepted, delivery, charge);
-    const run = checkRun(done, answer.outputs, order, offered, served);
-    const receipt = receiptOf(deps, accepted, done, answer.outputs, run);
-    const judged = { receipt, order, clientNonce: offered.clientNonce, answer: delivery.body(answer) };
-    const { first, kept } = judgeOperator(deps, judged, run);
-    const logged = await logRun(deps, accepted, done, run, !kept);
-    await keepReceipt(deps, receipt, receiptId, run.receiptRoot, logged);
+    const { done, answer } = await runPaid(exchange, order, accepted, passage, charge);
+    const run = passage.check(done, answer);
+    const receipt = receiptOf(deps, accepted, done, passage.outputs(answer), run, passage.saw);
+    const check = (one: Receipt) => passage.judge(one, answer, run.statement);
+    const policy = passage.policy(run.statement);
+    const { first, kept } = judgeOperator(deps, policy, check(receipt));
+    const logged = await logRun(deps, accepted, done, run, kept ? first : null);
+    await keepReceipt(deps, receipt, accepted.receiptId, run.receiptRoot, logged);
     if (!kept) throw refusalOf(first);
+    const judged = { receipt, policy, check };
     const { whole, verdict } = await judgeLogged(deps, order, run, judged, first, logged);
-    await settleAndFinish(deps, order, accepted, charge, delivery, { answer, receipt: whole, verdict }, exchange);
-    if (verdict === first) followLog(deps, order, run, logged, charge);
+    const finished = { answer, receipt: whole, verdict };
+    await settleAndFinish(deps, order, accepted, charge, passage.delivery, finished, exchange);
+    if (verdict === first) followLog(deps, order, policy, logged, charge);
   } catch (error) {
     await charge.undo(CountersignError.is(error) ? error.code : "INTERNAL").catch(deps.onFault);
-    await delivery.fail(error);
+    await passage.delivery.fail(error);
     throw error;
   }
 }
+
+const atOnce = async () => {};
 
 /**
  * Runs the order. A live stream that is paid for is paid first: no piece leaves before the money is there, else a wallet
  * that is emptied in between reads for nothing. Such a run goes to its end also when its reader hangs up: he has paid, the
  * whole answer is kept for him, and leaving before the last word is no way to get the money back.
  */
-async function runPaid(
-  deps: Deps,
+async function runPaid<A>(
   exchange: Exchange,
   order: Order,
   accepted: Accepted,
-  delivery: Delivery,
+  passage: Passage<A>,
   charge: Charge,
-): ReturnType<typeof runOrder> {
-  if (order.demand.release !== "live" || accepted.paid === null)
-    return runOrder(deps, exchange, order, accepted, delivery);
+): ReturnType<Passage<A>["run"]> {
+  if (order.demand.release !== "live" || accepted.paid === null) return passage.run(exchange, atOnce);
   const begun = charge.begin();
   const stop = new AbortController();
   begun.catch(() => stop.abort());
-  const gated: Pick<Delivery, "delta"> = {
-    delta: async (piece) => {
-      await begun;
-      await delivery.delta(piece);
-    },
-  };
   try {
-    return await runOrder(deps, { gone: stop.signal }, order, accepted, gated);
+    return await passage.run({ gone: stop.signal }, () => begun);
   } catch (error) {
     // A run that was stopped because nobody pays: the reason is the payment.
     if (stop.signal.aborted) await begun;
@@ -148,77 +150,15 @@ async function runPaid(
   }
 }
 
-/** Runs the order on the node and gathers the answer; what may leave at once, leaves. */
-export async function runOrder(
-  deps: Pick<Deps, "runOnNode" | "log" | "trust">,
-  exchange: Pick<Exchange, "gone">,
-  order: Order,
-  { offered, served, paid }: Accepted,
-  delivery: Pick<Delivery, "delta">,
-): Promise<{ readonly done: Done; readonly answer: Answer }> {
-  const labels: Job["labels"][number][] = [];
-  if (deps.trust.development) labels.push("development");
-  if (order.synthetic) labels.push("synthetic");
-  const job: Job = {
-    path: order.path,
-    body: toBase64(order.body),
-    clientNonce: offered.clientNonce,
-    nonceSource: offered.nonceSource,
-    demand: {
-      require: printPolicy(order.demand.policy),
-      release: order.demand.release,
-      deadline: order.demand.deadline,
-      source: order.demand.source,
-    },
-    offer: offered.envelope,
-    payment: paid?.payment ?? null,
-    log: deps.log.origin,
-    labels,
-  };
-  const outputs: Output[] = [];
-  const logprobs = new Map<number, TokenLogprob[]>();
-  for await (const event of deps.runOnNode(served.nodeUrl, job, exchange.gone)) {
-    switch (event.type) {
-      case "delta":
-        if (event.logprobs) {
-          const list = logprobs.get(event.choice) ?? [];
-          for (const one of event.logprobs) list.push(one);
-          logprobs.set(event.choice, list);
-        }
-        await delivery.delta(event);
-        break;
-      case "output":
-        // In order and each once: a second word for one choice would leave open which one is meant.
-        if (event.choice !== outputs.length) throw truncated("Its answers are out of order.");
-        outputs.push(event.output);
-        break;
-      case "done":
-        return { done: event, answer: { outputs, result: event.result, logprobs } };
-      case "error":
-        throw nodeFault(event);
-    }
-  }
-  throw truncated("It ended before its signed end.");
-}
-
-const truncated = (why: string) =>
-  new CountersignError("STREAM_TRUNCATED", {
-    message: "The node's answer has no signed end; nothing was charged.",
-    why,
-  });
-
-const nodeFault = ({
-  code,
-  message,
-  param,
-}: {
-  readonly code: CountersignError["code"];
-  readonly message: string;
-  readonly param?: string;
-}) => new CountersignError(code, { message: message.split("\n")[0] as string, ...(param !== undefined && { param }) });
-
 /** The receipt of a run, countersigned as delivered. */
-function receiptOf(deps: Deps, accepted: Accepted, done: Done, outputs: readonly Output[], run: CheckedRun): Receipt {
+function receiptOf(
+  deps: Deps,
+  accepted: Accepted,
+  done: Done,
+  outputs: readonly Output[],
+  run: CheckedRun,
+  saw: Passage<unknown>["saw"],
+): Receipt {
   const { offered, paid, receiptId } = accepted;
   const delivery = countersign(
     run.receiptRoot,
@@ -230,6 +170,7 @@ function receiptOf(deps: Deps, accepted: Accepted, done: Done, outputs: readonly
       paymentDigest: paid?.paymentDigest ?? null,
       paymentBound: paid?.bound ?? false,
       deliveredAt: deps.now(),
+      ...saw,
     },
     deps.identity,
   );
@@ -245,15 +186,14 @@ function receiptOf(deps: Deps, accepted: Accepted, done: Done, outputs: readonly
   });
 }
 
-/** Judges all that needs no log: signature, commitment, content, offer, payment. */
+/** Judges all that needs no log: signature, commitment, content where it is there, offer, payment. */
 function judgeOperator(
-  deps: Deps,
-  judged: Parameters<typeof judgeWhole>[0],
-  { statement }: CheckedRun,
+  { trust }: Deps,
+  policy: Policy,
+  first: Verdict,
 ): { readonly first: Verdict; readonly kept: boolean } {
-  const first = judgeWhole(judged, deps);
-  const rest = withoutLog(policyOf(statement));
-  const state = rest === undefined ? "met" : judge(rest, first.findings, deps.trust.development).state;
+  const rest = withoutLog(policy);
+  const state = rest === undefined ? "met" : judge(rest, first.findings, trust.development).state;
   return { first, kept: first.outcome !== "refuted" && state === "met" };
 }
 
@@ -266,7 +206,7 @@ async function logRun(
   { offered }: Accepted,
   done: Done,
   run: CheckedRun,
-  unmet: boolean,
+  kept: Verdict | null,
 ): Promise<LoggedRun> {
   const entry = encodeEntry(
     receiptEntry({
@@ -275,11 +215,18 @@ async function logRun(
       statement: run.statement,
       usage: done.result.usage,
       price: offered.offer.amount,
-      unmet,
+      unmet: kept === null,
+      hardware: kept && assuranceOf(kept),
     }),
   );
   const { index } = await deps.log.append(entry);
   return { index, entry };
+}
+
+/** What the attestation stands on, as the own check found it. */
+function assuranceOf({ findings }: Verdict): Assurance | null {
+  const shown = findings.find((f) => f.ground === "hardware" && f.status === "proven")?.facts.assurance;
+  return assurances.find((a) => a === shown) ?? null;
 }
 
 /** The verdict under the whole policy: waits for the witnesses where the policy asks for them and content is held. */
@@ -287,41 +234,44 @@ async function judgeLogged(
   deps: Deps,
   order: Order,
   { statement, receiptRoot }: CheckedRun,
-  judged: Parameters<typeof judgeWhole>[0],
+  judged: {
+    readonly receipt: Receipt;
+    readonly policy: Policy;
+    readonly check: (receipt: Receipt) => Verdict;
+  },
   first: Verdict,
   logged: LoggedRun,
 ): Promise<{ readonly whole: Receipt; readonly verdict: Verdict }> {
-  if (!needsLog(policyOf(statement)) || order.demand.release === "signed")
-    return { whole: judged.receipt, verdict: first };
+  if (!needsLog(judged.policy) || order.demand.release === "signed") return { whole: judged.receipt, verdict: first };
   await deps.log.witnessed(logged.index, logged.entry, deps.limits.witnessMs);
   const proof = await deps.log.prove(logged.index);
   const included = proof === undefined ? judged.receipt : addInclusion(judged.receipt, logged.entry, proof);
   const snapshots = await deps.monitors.search(receiptRoot, [statement.issuer, deps.identity.key]);
   const whole = { ...included, snapshots };
-  const verdict = judgeWhole({ ...judged, receipt: whole }, deps);
+  const verdict = judged.check(whole);
   if (verdict.outcome !== "met") throw refusalOf(verdict);
   return { whole, verdict };
 }
 
 /** Content that was released at the signature although the policy asks for the log: pays back if the log does not come. */
-function followLog(deps: Deps, order: Order, { statement }: CheckedRun, logged: LoggedRun, charge: Charge): void {
-  if (order.demand.release !== "signed" || !needsLog(policyOf(statement))) return;
+function followLog(deps: Deps, order: Order, policy: Policy, logged: LoggedRun, charge: Charge): void {
+  if (order.demand.release !== "signed" || !needsLog(policy)) return;
   deps.log
     .witnessed(logged.index, logged.entry, deps.limits.witnessMs)
     .catch(() => charge.undo("CHECKPOINT_NOT_WITNESSED"))
     .catch(deps.onFault);
 }
 
-type Finished = { readonly answer: Answer; readonly receipt: Receipt; readonly verdict: Verdict };
+type Finished<A> = { readonly answer: A; readonly receipt: Receipt; readonly verdict: Verdict };
 
 /** Keeps the answer for a retry, settles, and releases what is held. */
-async function settleAndFinish(
+async function settleAndFinish<A>(
   deps: Deps,
   order: Order,
   { offered, paid }: Accepted,
   charge: Charge,
-  delivery: Delivery,
-  { answer, receipt, verdict }: Finished,
+  delivery: Passage<A>["delivery"],
+  { answer, receipt, verdict }: Finished<A>,
   exchange: Exchange,
 ): Promise<void> {
   const fieldOf = (payment: Charged | null): JsonObject => ({
