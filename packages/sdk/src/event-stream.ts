@@ -11,9 +11,9 @@ import { errorOf, readParts } from "./http.ts";
 /** One event of a stream: its object, or the closing `[DONE]`. */
 export type Frame = DeliveredEvent;
 
-const malformed = (why: string, cause?: unknown) =>
+export const malformed = (why: string, cause?: unknown) =>
   new CountersignError("STREAM_MALFORMED", { message: "The stream holds something that is not an event.", why, cause });
-const truncated = (why: string) =>
+export const truncated = (why: string) =>
   new CountersignError("STREAM_TRUNCATED", { message: "The stream ended before its signed end.", why });
 
 /** Largest stream that is read, in bytes, comments included: as large as an answer in one piece may be. */
@@ -61,40 +61,56 @@ export function signedPart(path: EndpointPath, value: JsonObject): JsonObject | 
   return isObject(holder.countersign) ? holder.countersign : undefined;
 }
 
-/**
- * The events of an answer, up to its signed end.
- *
- * @throws the typed error of an error event; STREAM_MALFORMED for anything after the signed event but `[DONE]`;
- * STREAM_TRUNCATED when the signed event, or `[DONE]` where the endpoint has it, does not come
- */
-export async function* readFrames(path: EndpointPath, response: Response): AsyncGenerator<Frame> {
+/** Whether an event is one of those that end a stream: on the last of them that is an object the receipt stands. */
+export const isFinal = ({ value }: Frame): boolean =>
+  value === "done" ||
+  (Array.isArray(value.choices) && value.choices.length === 0) ||
+  finals.includes(String(value.type));
+
+/** The events of a response as they come, whatever they say. @throws STREAM_MALFORMED, STREAM_TRUNCATED */
+export async function* framesOf(response: Response): AsyncGenerator<Frame> {
   const reader = new FrameReader();
-  let signed = false;
-  let done = false;
   let size = 0;
   for await (const bytes of readParts(response)) {
     size += bytes.length;
     // Held events are gathered until the verdict: a stream without end would fill the memory of who waits for it.
     if (size > largestStream) throw malformed(`It is larger than ${largestStream} bytes.`);
-    for (const frame of reader.feed(bytes)) {
-      if (done) throw malformed("Something follows the end of the stream.");
-      if (frame.value === "done") {
-        if (!signed) throw truncated("`[DONE]` came without a signed event before it.");
-        done = true;
-      } else {
-        if (isObject(frame.value.error) && frame.value.type === undefined)
-          throw errorOf(frame.value.error, response.status);
-        if (frame.value.type === "error" || frame.value.type === "response.failed")
-          throw errorOf(failureOf(frame.value), response.status);
-        if (signed) throw malformed("An event follows the signed one.");
-        if (frame.event !== undefined && frame.event !== frame.value.type)
-          throw malformed("An event's name is not its type.");
-        signed = signedPart(path, frame.value) !== undefined;
-      }
-      yield frame;
-    }
+    yield* reader.feed(bytes);
   }
   reader.end();
+}
+
+/**
+ * The events of an answer, up to its signed end.
+ *
+ * @param frames The events as they came, or as they were opened.
+ * @param status Of the response, for the errors in it.
+ * @throws the typed error of an error event; STREAM_MALFORMED for anything after the signed event but `[DONE]`;
+ * STREAM_TRUNCATED when the signed event, or `[DONE]` where the endpoint has it, does not come
+ */
+export async function* readFrames(
+  path: EndpointPath,
+  frames: AsyncIterable<Frame>,
+  status: number,
+): AsyncGenerator<Frame> {
+  let signed = false;
+  let done = false;
+  for await (const frame of frames) {
+    if (done) throw malformed("Something follows the end of the stream.");
+    if (frame.value === "done") {
+      if (!signed) throw truncated("`[DONE]` came without a signed event before it.");
+      done = true;
+    } else {
+      if (isObject(frame.value.error) && frame.value.type === undefined) throw errorOf(frame.value.error, status);
+      if (frame.value.type === "error" || frame.value.type === "response.failed")
+        throw errorOf(failureOf(frame.value), status);
+      if (signed) throw malformed("An event follows the signed one.");
+      if (frame.event !== undefined && frame.event !== frame.value.type)
+        throw malformed("An event's name is not its type.");
+      signed = signedPart(path, frame.value) !== undefined;
+    }
+    yield frame;
+  }
   if (!signed) throw truncated("No event carries the receipt.");
   if (!done && path !== "/v1/responses") throw truncated("`[DONE]` did not come.");
 }

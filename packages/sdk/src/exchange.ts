@@ -1,5 +1,6 @@
 import {
   CountersignError,
+  type Hex,
   isObject,
   type JsonObject,
   ResponseEvents,
@@ -7,7 +8,7 @@ import {
   requireCoveredChunk,
   utf8,
 } from "@countersign/core";
-import { type Frame, readFrames, signedPart, writeFrame } from "./event-stream.ts";
+import { type Frame, framesOf, readFrames, signedPart, writeFrame } from "./event-stream.ts";
 import { errorOf, readBytes, readError, readObject, send } from "./http.ts";
 import { conclude, handedOn, type Judged } from "./judgement.ts";
 import { type Accepted, pay } from "./pay.ts";
@@ -26,9 +27,9 @@ export type Exchanged =
  *
  * @throws every refusal as a CountersignError; under `met` and `signed` nothing of the content is reachable before
  */
-export async function exchange(settings: Settings, prepared: Prepared): Promise<Exchanged> {
+export async function exchange(settings: Settings, asked: Prepared): Promise<Exchanged> {
   requireTrust(settings);
-  const first = await post(settings, prepared, {});
+  const { prepared, first } = await begin(settings, asked);
   if (first.ok) return readAnswer(settings, prepared, undefined, first);
   const required = await readRequired(first);
   const accepted = await pay(settings, required, prepared);
@@ -37,8 +38,28 @@ export async function exchange(settings: Settings, prepared: Prepared): Promise<
     if (!response.ok) throw await readError(response);
     return await readAnswer(settings, prepared, accepted, response);
   } catch (error) {
+    if (isKeyGone(error)) settings.attested.delete(prepared.model);
     throw await failPaid(settings, accepted, error);
   }
+}
+
+/** What a gateway or node says when a request is sealed to keys that are not, or no longer, the enclave's. */
+const isKeyGone = (error: unknown): boolean =>
+  CountersignError.is(error, "CHANNEL_UNOPENED") || CountersignError.is(error, "TEE_CHANNEL_NOT_BOUND");
+
+/** Sends the request, sealed where it must be; once more, sealed to what the enclave attests now, if its key is another. */
+async function begin(settings: Settings, asked: Prepared): Promise<{ prepared: Prepared; first: Response }> {
+  if (asked.channel === "clear") return { prepared: asked, first: await post(settings, asked, {}) };
+  // Loaded only by who seals.
+  const { seal } = await import("./sealed/seal.ts");
+  const prepared = await seal(settings, asked);
+  const first = await post(settings, prepared, {});
+  if (first.ok || first.status === 402) return { prepared, first };
+  const error = await readError(first);
+  if (!isKeyGone(error)) throw error;
+  settings.attested.delete(asked.model);
+  const again = await seal(settings, asked);
+  return { prepared: again, first: await post(settings, again, {}) };
 }
 
 function post(settings: Settings, prepared: Prepared, more: Readonly<Record<string, string>>): Promise<Response> {
@@ -81,7 +102,7 @@ async function readAnswer(
   }
   if (!prepared.stream) return readWhole(settings, prepared, accepted, response);
   const receiptId = response.headers.get("x-countersign-receipt") ?? undefined;
-  const frames = checkFrames(settings, prepared, accepted, response);
+  const frames = checkFrames(settings, prepared, accepted, await openFrames(prepared, response));
   if (prepared.demand.release === "live")
     return { kind: "events", events: guard(settings, accepted, frames), receiptId };
   // Held: everything is read and checked before the first event can be seen.
@@ -89,6 +110,25 @@ async function readAnswer(
   for await (const frame of frames) held.push(frame);
   return { kind: "events", events: replay(held), receiptId };
 }
+
+/** A stream's events, opened where they are sealed. */
+type Opened = {
+  readonly frames: AsyncIterable<Frame>;
+  readonly answer?: () => Hex | undefined;
+  readonly status: number;
+};
+
+async function openFrames(prepared: Prepared, response: Response): Promise<Opened> {
+  const { status } = response;
+  if (!prepared.sealed) return { frames: framesOf(response), status };
+  const { openEvents } = await import("./sealed/answer.ts");
+  return { ...openEvents(prepared.sealed, response, holderOf(prepared, response)), status };
+}
+
+const holderOf = ({ clientNonce }: Prepared, response: Response) => ({
+  receiptId: response.headers.get("x-countersign-receipt") ?? undefined,
+  clientNonce,
+});
 
 async function* replay(frames: readonly Frame[]): AsyncGenerator<Frame> {
   yield* frames;
@@ -100,12 +140,24 @@ async function readWhole(
   accepted: Accepted | undefined,
   response: Response,
 ): Promise<Exchanged> {
-  const bytes = await readBytes(response);
+  const { bytes, answer, signed } = await openBody(prepared, response);
   const body = readObject(bytes);
-  const { receipt, payment } = isObject(body.countersign) ? body.countersign : ({} as JsonObject);
+  const { receipt, payment } = signed ?? (isObject(body.countersign) ? body.countersign : ({} as JsonObject));
   requireCovered(prepared.path, body);
-  const judged = await conclude(settings, prepared, accepted, { receipt, payment, body: bytes });
+  const judged = await conclude(settings, prepared, accepted, { receipt, payment, body: bytes, answer });
   return { kind: "json", body: { ...body, countersign: handedOn(judged) }, judged };
+}
+
+/** An answer's bytes, opened where they are sealed. */
+async function openBody(
+  prepared: Prepared,
+  response: Response,
+): Promise<{ readonly bytes: Uint8Array; readonly answer?: Hex; readonly signed?: JsonObject }> {
+  const bytes = await readBytes(response);
+  if (!prepared.sealed) return { bytes };
+  const { openWhole } = await import("./sealed/answer.ts");
+  const opened = await openWhole(prepared.sealed, readObject(bytes), holderOf(prepared, response));
+  return { bytes: opened.body, answer: opened.answer, signed: opened.countersign };
 }
 
 /** Whether an event starts or carries a tool call: agents act on those, so they are held to the end even under `live`. */
@@ -129,14 +181,14 @@ async function* checkFrames(
   settings: Settings,
   prepared: Prepared,
   accepted: Accepted | undefined,
-  response: Response,
+  { frames, answer, status }: Opened,
 ): AsyncGenerator<Frame> {
   const { path } = prepared;
   const events = path === "/v1/responses" ? new ResponseEvents() : undefined;
   const held: Frame[] = [];
   const parts: string[] = [];
   let signed: JsonObject | undefined;
-  for await (const frame of readFrames(path, response)) {
+  for await (const frame of readFrames(path, frames, status)) {
     parts.push(writeFrame(frame));
     if (frame.value !== "done") {
       if (events) events.add(frame.value);
@@ -150,6 +202,7 @@ async function* checkFrames(
     receipt: signed?.receipt,
     payment: signed?.payment,
     body: utf8(parts.join("")),
+    answer: answer?.(),
   });
   for (const frame of held) yield withVerdict(prepared, frame, judged);
 }

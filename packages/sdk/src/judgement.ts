@@ -46,6 +46,8 @@ export type Unjudged = {
   readonly payment: unknown;
   /** The answer as it will be handed on. */
   readonly body: Uint8Array;
+  /** Digest over the sealed chunks that it was opened from. */
+  readonly answer?: Hex | undefined;
 };
 
 /** Reads the receipt if it can be read: what cannot be read proves nothing. */
@@ -130,12 +132,14 @@ function requireBinding(
   accepted: Accepted | undefined,
   receipt: Receipt,
   statement: Statement,
+  answer: Hex | undefined,
 ): void {
   if (statement.model.id !== prepared.model) {
     throw new CountersignError("MODEL_MISMATCH", {
       message: `The model ${statement.model.id} answered; asked was ${prepared.model}.`,
     });
   }
+  requireChannel(prepared, statement, answer);
   if (!accepted) return;
   const { offer, offerDigest } = accepted;
   const { model, deployment } = statement;
@@ -155,6 +159,29 @@ function requireBinding(
     throw new CountersignError("PAYMENT_MISMATCH", {
       message: "The receipt is about another offer or payment than the one that was accepted and signed.",
     });
+  }
+}
+
+/**
+ * That the enclave whose attestation was checked answered, and signed for the very chunks that were opened. That it
+ * opened the very body that was sent is the verdict's business: there it is a refutation.
+ */
+function requireChannel({ sealed }: Prepared, statement: Statement, answer: Hex | undefined): void {
+  if (!sealed) return;
+  const { keys } = sealed;
+  const { channel } = statement;
+  if (statement.issuer !== keys.receiptKey) {
+    throw new CountersignError("TEE_KEY_NOT_BOUND", {
+      message: "Another key signed the receipt than the one that was attested before the request was sealed.",
+    });
+  }
+  if (channel?.keyset !== keys.keysetDigest || channel.key !== keys.channelKey) {
+    throw new CountersignError("TEE_CHANNEL_NOT_BOUND", {
+      message: "The receipt does not say that the attested key opened the request.",
+    });
+  }
+  if (channel.answer !== answer) {
+    throw new CountersignError("OUTPUT_MISMATCH", { message: "The receipt is about another sealed answer." });
   }
 }
 
@@ -223,9 +250,10 @@ export async function conclude(
   answer: Unjudged,
 ): Promise<Judged> {
   const delivered: Delivered = {
-    request: { method: "POST", path: prepared.path, body: prepared.body },
+    request: { method: "POST", path: prepared.path, body: prepared.plain },
     output: { body: answer.body },
     clientNonce: prepared.clientNonce,
+    ...(prepared.sealed && { sealed: { body: prepared.body } }),
   };
   const sent = tryReceipt(answer.receipt);
   const again = (receipt: unknown) => judgeAnswer(settings, prepared, accepted, { receipt, delivered });
@@ -237,7 +265,7 @@ export async function conclude(
   if (receipt) await keep(settings, accepted, receipt, verdict);
   if (!receipt || !isEnough(verdict)) throw notMet(verdict, receipt);
   const statement = readRun(receipt.statement).predicate;
-  requireBinding(prepared, accepted, receipt, statement);
+  requireBinding(prepared, accepted, receipt, statement, answer.answer);
   // From here on the answer was what was bought: the price is owed even if it is refused for another reason.
   accepted?.hold.spend();
   const payment = readCharge(answer.payment, accepted);

@@ -67,6 +67,26 @@ function requireGuarantee(offer: Offer, prepared: Prepared): void {
   }
 }
 
+/** That a sealed request is paid to the enclave that it is sealed to, and for a model that was measured into it. */
+function requireAttested(offer: Offer, { sealed }: Prepared): void {
+  if (!sealed) return;
+  const { receiptKey, keyset } = sealed.keys;
+  if (offer.node !== receiptKey) {
+    refuse(
+      "TEE_KEY_NOT_BOUND",
+      "The offer is for another node than the enclave to which the request is sealed.",
+      `${offer.node}, not ${receiptKey}.`,
+    );
+  }
+  if (keyset.scope === "inference" && !keyset.models.includes(offer.model.digest)) {
+    refuse(
+      "TEE_MODEL_NOT_MEASURED",
+      "The offered model is not among those that were measured into the enclave.",
+      `${offer.model.digest} is not in its keyset.`,
+    );
+  }
+}
+
 /** That the payment cannot cost more, elsewhere or longer than the caller allowed. */
 function requireBounds(settings: Settings, option: PaymentOption, offer: Offer): void {
   const { trust, budget } = settings;
@@ -110,13 +130,14 @@ function requireBounds(settings: Settings, option: PaymentOption, offer: Offer):
  * Checks one way to pay before anything is signed (protocol-review A10, A12; silent failures O5, P6).
  *
  * @throws OFFER_SIGNATURE_INVALID, OFFER_EXPIRED, REQUEST_MISMATCH, ASSURANCE_NOT_OFFERED, MODEL_MISMATCH,
- * PAYMENT_MISMATCH, CHAIN_MISMATCH, DEADLINE_TOO_FAR
+ * PAYMENT_MISMATCH, CHAIN_MISMATCH, DEADLINE_TOO_FAR, TEE_KEY_NOT_BOUND, TEE_MODEL_NOT_MEASURED
  */
 export async function checkOffer(settings: Settings, option: PaymentOption, prepared: Prepared): Promise<Offer> {
   const offer = readOffer(option.envelope, settings.suite);
   await requireGatewayKey(settings, offer.gateway);
   requireAgreement(option, offer);
   requireGuarantee(offer, prepared);
+  requireAttested(offer, prepared);
   requireBounds(settings, option, offer);
   return offer;
 }

@@ -11,7 +11,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fakeGateway, fixtureRandom } from "../../../test/fixtures/fake-gateway.ts";
 import { Ledger } from "./budget.ts";
-import { FrameReader, readFrames } from "./event-stream.ts";
+import { FrameReader, framesOf, readFrames } from "./event-stream.ts";
 import { implies } from "./implication.ts";
 import { readTensors, readVector, writeTensors } from "./tensors.ts";
 import { uncheckedClient } from "./unsafe.ts";
@@ -151,7 +151,11 @@ describe("the frame reader", () => {
   ])("%j is refused", (text) => expect(code(() => new FrameReader().feed(utf8(text)))).toBe("STREAM_MALFORMED"));
   test("a stream of /v1/responses without a signed event is cut short", async () => {
     const read = async () => {
-      for await (const _ of readFrames("/v1/responses", new Response('data: {"type":"response.created"}\n\n')));
+      for await (const _ of readFrames(
+        "/v1/responses",
+        framesOf(new Response('data: {"type":"response.created"}\n\n')),
+        200,
+      ));
     };
     await expect(read()).rejects.toMatchObject({ code: "STREAM_TRUNCATED" });
   });
@@ -169,7 +173,7 @@ describe("the frame reader", () => {
       },
     });
     const read = async () => {
-      for await (const _ of readFrames("/v1/chat/completions", new Response(endless)));
+      for await (const _ of readFrames("/v1/chat/completions", framesOf(new Response(endless)), 200));
     };
     await expect(read()).rejects.toMatchObject({ code: "STREAM_MALFORMED" });
     expect(sent).toBeLessThan(66 << 20);

@@ -1,3 +1,4 @@
+import type { AnswerOpener } from "@countersign/channel";
 import {
   CountersignError,
   type Demand,
@@ -15,6 +16,7 @@ import {
   requestDigest,
   toHex,
 } from "@countersign/core";
+import { type AttestedKeys, asksConfidential } from "./attested-keys.ts";
 import { defaultPolicy, readPolicy, readRelease, refuseUnknown, type Settings } from "./settings.ts";
 
 /** Options of one call. */
@@ -27,6 +29,8 @@ export type CallOptions = {
   readonly acceptDowngrade?: boolean;
   /** Marks the traffic of self-checks and benchmarks: the public statistics leave it out. */
   readonly synthetic?: boolean;
+  /** Seals request and answer to the attested key of the enclave that answers; so does a policy with `confidential`. */
+  readonly channel?: "sealed";
   readonly signal?: AbortSignal;
 };
 
@@ -36,14 +40,23 @@ export const callOptionNames: readonly string[] = [
   "deadline",
   "acceptDowngrade",
   "synthetic",
+  "channel",
   "signal",
 ] satisfies readonly (keyof CallOptions)[];
+
+/** What sealing leaves behind: whose key it is, and how the answer opens. */
+export type Sealed = {
+  readonly keys: AttestedKeys;
+  readonly openAnswer: (nonce: Uint8Array) => Promise<AnswerOpener>;
+};
 
 /** A request ready to be sent, with everything about it that a payment or a receipt binds to. */
 export type Prepared = {
   readonly path: EndpointPath;
   /** The very bytes that are sent, twice if it must be paid. */
   readonly body: Uint8Array<ArrayBuffer>;
+  /** The request itself: what is sealed in the body, or the body. */
+  readonly plain: Uint8Array;
   readonly value: JsonObject;
   /** Model's name without a level suffix. */
   readonly model: string;
@@ -54,9 +67,22 @@ export type Prepared = {
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | undefined;
   readonly acceptDowngrade: boolean;
+  readonly channel: "clear" | "sealed";
+  /** There when the body is sealed. */
+  readonly sealed?: Sealed;
 };
 
 const isEndpoint = (path: string): path is EndpointPath => Object.hasOwn(endpoints, path);
+
+/** Whether a call asks to be sealed. @throws OPTION_UNKNOWN for any other word: a misspelt one must not go in clear */
+function readChannel(channel: CallOptions["channel"]): boolean {
+  if (channel === undefined || channel === "sealed") return channel === "sealed";
+  throw new CountersignError("OPTION_UNKNOWN", {
+    message: `There is no channel ${JSON.stringify(channel)}.`,
+    remedy: 'Give `channel: "sealed"`, or leave it out.',
+    param: "channel",
+  });
+}
 
 /** An endpoint's path. @throws ENDPOINT_UNKNOWN */
 export function readEndpoint(path: string): EndpointPath {
@@ -110,6 +136,7 @@ export function prepareRequest(
   return {
     path,
     body,
+    plain: body,
     value: parsed.value,
     model: parsed.model,
     stream: parsed.value.stream === true,
@@ -124,5 +151,6 @@ export function prepareRequest(
     },
     signal: call.signal,
     acceptDowngrade: settings.acceptDowngrade || call.acceptDowngrade === true,
+    channel: readChannel(call.channel) || asksConfidential(demand) ? "sealed" : "clear",
   };
 }

@@ -12,6 +12,7 @@ import {
   type Suite,
   type Trust,
 } from "@countersign/core";
+import type { AttestedKeys } from "./attested-keys.ts";
 import { type Budget, Ledger } from "./budget.ts";
 import { memoryReceipts, type ReceiptStore, type SignedPayment } from "./receipt-store.ts";
 import type { Wallet } from "./wallet.ts";
@@ -78,6 +79,8 @@ export type Settings = {
   readonly ledger: Ledger;
   /** Registrations that gateways showed, by key; judged anew for every offer. */
   readonly registrations: Map<Hex, readonly Envelope[]>;
+  /** Keys of enclaves that were checked, by model. */
+  readonly attested: Map<string, AttestedKeys>;
 };
 
 /** Policy of the SDK for calls that say none (spec/policy.md): stronger than the gateway's own default. */
@@ -178,6 +181,7 @@ export function readOptions(options: Options): Settings {
     suite: options.suite ?? portableSuite,
     ledger: new Ledger(options.budget, now),
     registrations: new Map(),
+    attested: new Map(),
   };
 }
 

@@ -1,0 +1,142 @@
+import { type AnswerOpener, readPrivatePart, readSealedAnswer, readSealedEvent } from "@countersign/channel";
+import { CountersignError, concat, type Hex, isObject, type Json, type JsonObject } from "@countersign/core";
+import { type Frame, FrameReader, framesOf, isFinal, malformed, truncated } from "../event-stream.ts";
+import { errorOf, readObject } from "../http.ts";
+import type { Sealed } from "../request.ts";
+
+/** What a sealed answer's holder needs beside it. */
+export type Holder = { readonly receiptId: string | undefined; readonly clientNonce: Hex };
+
+/** A sealed answer in one piece, opened. */
+export type OpenedAnswer = {
+  /** The body as the endpoint writes it. */
+  readonly body: Uint8Array;
+  /** What came in clear with the holder's part of the receipt in its place. */
+  readonly countersign: JsonObject;
+  /** Digest over the sealed chunks. */
+  readonly answer: Hex;
+};
+
+const isOpening = (value: Json): value is JsonObject => isObject(value) && typeof value.path === "string";
+
+/** The receipt with what only its holder reads. What is in it is judged with everything else, not here. */
+function withPrivate(countersign: JsonObject | undefined, last: Uint8Array, holder: Holder): JsonObject {
+  const { openings, receiptSecret } = readPrivatePart(last);
+  const receipt = countersign?.receipt;
+  if (!isObject(receipt)) return countersign ?? {};
+  const own = openings as unknown as readonly Json[];
+  const paths = new Set(own.filter(isOpening).map((o) => o.path));
+  const shown = Array.isArray(receipt.openings) ? (receipt.openings as readonly Json[]) : [];
+  return {
+    ...countersign,
+    receipt: {
+      ...receipt,
+      // The enclave's word comes first: an opening from outside must not stand in the place of one from inside.
+      openings: [...own, ...shown.filter((o) => !isOpening(o) || !paths.has(o.path as Json))],
+      holder:
+        holder.receiptId === undefined
+          ? null
+          : { receiptId: holder.receiptId, receiptSecret, clientNonce: holder.clientNonce },
+    },
+  };
+}
+
+/**
+ * Opens an answer in one piece (spec/channel.md §5).
+ *
+ * @throws CHANNEL_PLAINTEXT, CHANNEL_MALFORMED, CHANNEL_UNOPENED, CHANNEL_TRUNCATED
+ */
+export async function openWhole(sealed: Sealed, value: JsonObject, holder: Holder): Promise<OpenedAnswer> {
+  const { nonce, chunks } = readSealedAnswer(value);
+  const opener = await sealed.openAnswer(nonce);
+  const parts: Uint8Array[] = [];
+  let last = new Uint8Array();
+  for (const chunk of chunks) {
+    const { kind, content } = await opener.open(chunk);
+    if (kind === "text") parts.push(content);
+    else last = content.slice();
+  }
+  opener.end();
+  const body = concat(...parts);
+  const countersign = isObject(value.countersign) ? value.countersign : undefined;
+  requireUnsigned(readObject(body));
+  return { body, countersign: withPrivate(countersign, last, holder), answer: opener.digest() };
+}
+
+/** A receipt inside would take the place of the one that the gateway countersigned. */
+function requireUnsigned(value: JsonObject): void {
+  if (value.countersign === undefined && !(isObject(value.response) && value.response.countersign !== undefined))
+    return;
+  throw new CountersignError("CHANNEL_MALFORMED", { message: "A receipt stands inside the sealed answer." });
+}
+
+/** The events of a sealed stream, opened, and the digest over its chunks when they are at their end. */
+export type OpenedEvents = { readonly frames: AsyncIterable<Frame>; readonly answer: () => Hex | undefined };
+
+/**
+ * Opens a sealed stream as it comes: the events inside, as the endpoint writes them, with the receipt on the last.
+ *
+ * @throws while it is read: CHANNEL_PLAINTEXT, CHANNEL_MALFORMED, CHANNEL_UNOPENED, CHANNEL_TRUNCATED,
+ * STREAM_MALFORMED, STREAM_TRUNCATED
+ */
+export function openEvents(sealed: Sealed, response: Response, holder: Holder): OpenedEvents {
+  let opener: AnswerOpener | undefined;
+  let ended = false;
+  return { frames: read(), answer: () => (ended ? opener?.digest() : undefined) };
+
+  async function* read(): AsyncGenerator<Frame> {
+    const inner = new FrameReader();
+    // The events that end a stream wait for the receipt, which comes behind them.
+    let tail: Frame[] = [];
+    let done = false;
+    for await (const { value } of framesOf(response)) {
+      if (done) throw malformed("Something follows the end of the stream.");
+      if (value === "done") {
+        done = true;
+        continue;
+      }
+      if (isObject(value.error) && value.sealed === undefined) throw errorOf(value.error, response.status);
+      const part = readSealedEvent(value);
+      if ("nonce" in part) {
+        if (opener) throw malformed("It begins twice.");
+        opener = await sealed.openAnswer(part.nonce);
+        continue;
+      }
+      if (!opener) throw malformed("A chunk comes before the nonce.");
+      const { kind, content } = await opener.open(part.chunk);
+      if (kind === "private") {
+        inner.end();
+        ended = true;
+        yield* sign(tail, withPrivate(part.countersign, content, holder));
+        continue;
+      }
+      // The gateway says that this is the last, the enclave does not.
+      if (part.countersign) opener.end();
+      for (const frame of inner.feed(content)) {
+        if (frame.value !== "done") requireUnsigned(frame.value);
+        if (isFinal(frame)) tail.push(frame);
+        else {
+          yield* tail;
+          tail = [];
+          yield frame;
+        }
+      }
+    }
+    if (!opener) throw truncated("It holds no sealed answer.");
+    opener.end();
+    if (!done) throw truncated("`[DONE]` did not come.");
+  }
+}
+
+/** Puts the receipt where it stands in a stream that is not sealed: on the last event that is one. */
+function* sign(tail: readonly Frame[], countersign: JsonObject): Generator<Frame> {
+  const at = tail.findLastIndex(({ value }) => value !== "done");
+  if (at < 0) throw malformed("No event inside ends the answer.");
+  for (const [i, frame] of tail.entries()) {
+    const { value } = frame;
+    if (i !== at || value === "done") yield frame;
+    else if (isObject(value.response))
+      yield { ...frame, value: { ...value, response: { ...value.response, countersign } } };
+    else yield { ...frame, value: { ...value, countersign } };
+  }
+}
