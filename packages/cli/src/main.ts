@@ -28,7 +28,7 @@ const commands: readonly { readonly name: string; readonly summary: string; read
   },
   {
     name: "verify",
-    summary: "check a receipt offline",
+    summary: "check a receipt, or a raw attestation document, offline",
     load: async () => (await import("./commands/verify.ts")).verifyCommand,
   },
   {
@@ -45,6 +45,11 @@ const commands: readonly { readonly name: string; readonly summary: string; read
     name: "models",
     summary: "models as content-addressed, signed manifests",
     load: async () => (await import("./commands/models.ts")).modelsCommand,
+  },
+  {
+    name: "measurement",
+    summary: "records of what stands behind an enclave's measured code",
+    load: async () => (await import("./commands/measurement.ts")).measurementCommand,
   },
   {
     name: "log",

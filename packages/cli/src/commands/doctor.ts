@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { createServer } from "node:net";
 import { CountersignError } from "@countersign/core";
-import { probeEngines, smollm2, weightsPath } from "@countersign/node";
+import { findIsolation, probeEngines, smollm2, weightsPath } from "@countersign/node";
 import { findAnvil, loadNativeRecover } from "@countersign/settlement";
 import type { Command } from "commander";
 import { homeFolder, weightsFolder } from "../network/home.ts";
@@ -63,6 +63,16 @@ async function examine(home: string): Promise<readonly Found[]> {
       "Install the optional dependencies; there is no prebuilt library for some systems.",
     ),
     await attempt("onnxruntime", probeEngines.onnx, "npm ci again; the library lies in the package."),
+    await attempt(
+      "bubblewrap",
+      () => {
+        const { tier, missing } = findIsolation();
+        if (missing !== null) throw new Error(missing);
+        return `${tier}: the simulated enclave has no network and a read-only file system`;
+      },
+      "Install bubblewrap (on Debian: apt-get install bubblewrap). Without it the simulated enclave is a plain process.",
+      true,
+    ),
     await attempt(
       "home folder",
       async () => {

@@ -40,6 +40,8 @@ export async function startWithProgress(options: {
   readonly models?: readonly string[] | undefined;
   readonly trustFile?: string | undefined;
   readonly upstream?: Upstream | undefined;
+  /** Whether a simulated enclave is started; true by default. */
+  readonly enclave?: boolean | undefined;
   /** Whether weights that are not here may be fetched; true by default. */
   readonly fetch?: boolean | undefined;
 }): Promise<Network> {
@@ -54,6 +56,7 @@ export async function startWithProgress(options: {
       models: options.models,
       trustFile: options.trustFile,
       upstream: options.upstream,
+      enclave: options.enclave,
       page: pageFolder(),
       onStep: (step) => {
         steps++;
@@ -99,6 +102,11 @@ export function showNetwork(network: Network): string {
     `network   eip155:${network.chain.chainId}, tUSD at ${network.chain.token}`,
     `wallet    ${network.walletAddress} holds test tokens: countersign chat --local pays with it`,
     `trust     ${network.trustFile}`,
+    ...(network.enclave
+      ? [
+          `enclave   SIMULATED (${network.enclave.tier}), holds ${network.enclave.models.join(", ")}: it proves nothing about hardware`,
+        ]
+      : []),
     ...(network.absent.length > 0
       ? [`absent    ${network.absent.join(", ")}: fetch with  countersign models pull ${network.absent[0]}`]
       : []),
@@ -112,6 +120,7 @@ type UpOptions = {
   readonly models?: string;
   readonly upstream?: string;
   readonly upstreamModel?: string;
+  readonly enclave: boolean;
   readonly fetch: boolean;
   readonly check: boolean;
 };
@@ -139,6 +148,7 @@ export function upCommand(program: Command): void {
       "sell the answers of an OpenAI-compatible server too, at the level origin: its base URL, ending in /v1",
     )
     .option("--upstream-model <name>", "the model's name there; its key comes from COUNTERSIGN_UPSTREAM_KEY")
+    .option("--no-enclave", "start no simulated enclave")
     .option("--no-fetch", "do not fetch weights that are not here")
     .option("--no-check", "skip the self-check")
     .action(async (options: UpOptions) => {
@@ -151,6 +161,7 @@ export function upCommand(program: Command): void {
         models: options.models?.split(","),
         trustFile: options.trustFile,
         upstream: upstreamOf(options),
+        enclave: options.enclave,
         fetch: options.fetch,
       });
       await saveLocal(homeFolder(options.home), network);

@@ -2,19 +2,16 @@ import { CountersignError, endpointPaths, parsePolicy, printPolicy, readRun } fr
 import { nodeSuite } from "@countersign/core/node";
 import { type Delivered, verify } from "@countersign/verify";
 import type { Command } from "commander";
+import { evidenceOptions } from "../evidence/command-options.ts";
+import type { EvidenceOptions } from "../evidence/options.ts";
 import { readBytes, readReceipt, readText, readTrust } from "../files.ts";
 import { exitOf, showVerdict } from "../show-verdict.ts";
 import { note, paint, print, printJson } from "../terminal.ts";
 
-type Options = {
+type Options = Partial<EvidenceOptions> & {
   readonly request?: string;
   readonly output?: string;
   readonly policy?: string;
-  readonly trust?: string;
-  readonly nonce?: string;
-  readonly allowDevelopment?: boolean;
-  readonly at?: string;
-  readonly json?: boolean;
 };
 
 /** Milliseconds of `--at`: an ISO date, or seconds since the epoch. @throws COMMAND_MISUSED */
@@ -43,12 +40,34 @@ function asOutput(bytes: Uint8Array, text: string): NonNullable<Delivered["outpu
   return { text: text.replace(/\r?\n$/, "") };
 }
 
+/** A receipt or a raw document, never both: an option of the one is no silent no-op for the other. */
+function requireOne(file: string | undefined, options: Options, command: Command): void {
+  const given = (side: "receipt" | "evidence") =>
+    command.options.find((o) => {
+      const ofEvidence = o.helpGroupHeading !== undefined;
+      const shared = ["trust", "allowDevelopment", "at", "json", "nonce"].includes(o.attributeName());
+      return !shared && ofEvidence === (side === "evidence") && o.attributeName() in options;
+    });
+  const stray = options.evidence === undefined ? given("evidence") : given("receipt");
+  if (stray)
+    throw new CountersignError("COMMAND_MISUSED", {
+      message: `${stray.long} is ${options.evidence === undefined ? "for --evidence" : "for receipts, not for --evidence"}.`,
+    });
+  if ((file === undefined) !== (options.evidence === undefined)) return;
+  throw new CountersignError("COMMAND_MISUSED", {
+    message: file === undefined ? "Say what to check." : "Give a receipt or --evidence, not both.",
+    remedy: "countersign verify RECEIPT, or countersign verify --evidence FILE --format FORMAT",
+  });
+}
+
 export function verifyCommand(program: Command): void {
-  program
+  const command = program
     .command("verify")
-    .summary("check a receipt offline")
-    .description("Checks a receipt offline: no network, no clock but --at. Exit 0 met, 1 refuted, 2 unmet or pending.")
-    .argument("<file>", 'receipt, or a whole answer that carries one; "-" for standard input')
+    .summary("check a receipt, or a raw attestation document, offline")
+    .description(
+      "Checks a receipt, or with --evidence a raw attestation document, offline: no network, no clock but --at. Exit 0 met, 1 refuted, 2 unmet or pending.",
+    )
+    .argument("[file]", 'receipt, or a whole answer that carries one; "-" for standard input')
     .option("--request <file>", "the request body as it was sent")
     .option("--output <file>", "the answer as delivered: JSON body, event stream or plain text")
     .option("--nonce <hex>", "the client nonce, when the receipt is not the holder's own copy")
@@ -62,9 +81,15 @@ export function verifyCommand(program: Command): void {
     .option("--json", "print the verdict as JSON")
     .addHelpText(
       "after",
-      "\nExample:\n  countersign verify receipt.json --request request.json --output answer.json \\\n    --trust trust.dev.json --allow-development",
+      "\nExamples:\n  countersign verify receipt.json --request request.json --output answer.json \\\n    --trust trust.dev.json --allow-development\n  countersign verify --evidence doc.cose --format nitro --at 2025-12-25T13:15:38Z",
     )
-    .action(async (file: string, options: Options) => {
+    .action(async (file: string | undefined, options: Options) => {
+      requireOne(file, options, command);
+      if (options.evidence !== undefined || file === undefined) {
+        const { verifyEvidence } = await import("./verify-evidence.ts");
+        const time = options.at === undefined ? undefined : readTime(options.at);
+        return verifyEvidence(options as EvidenceOptions, time, Date.now());
+      }
       const receipt = await readReceipt(file);
       const trust = await readTrust(options.trust);
       const at = readTime(options.at);
@@ -112,4 +137,5 @@ export function verifyCommand(program: Command): void {
       }
       process.exitCode = exitOf(verdict);
     });
+  evidenceOptions(command);
 }

@@ -16,9 +16,10 @@ export type Child = {
 };
 
 /** Path of a package's process entry, in the source tree and in a published package alike. */
-export function entryOf(pkg: "gateway" | "node" | "auditor"): string {
-  const index = import.meta.resolve(`@countersign/${pkg}`);
-  return new URL(index.endsWith(".ts") ? "main.ts" : "main.js", index).pathname;
+export function entryOf(name: "gateway" | "node" | "auditor" | "enclave"): string {
+  const index = import.meta.resolve(`@countersign/${name === "enclave" ? "node" : name}`);
+  const file = name === "enclave" ? "enclave/launcher-main" : "main";
+  return new URL(`${file}${index.endsWith(".ts") ? ".ts" : ".js"}`, index).pathname;
 }
 
 /** Environment that children inherit: what programs need to run, and nothing that happens to lie around. */

@@ -82,8 +82,10 @@ async function timed(
   }
 }
 
-/** The levels that exist today, from weak to strong; `audit` is the strongest preset without hardware or proofs. */
+/** The levels of a node's word, from weak to strong; `audit` is the strongest preset without hardware or proofs. */
 export const offeredLevels = ["signature", "signature & logged", "audit"] as const;
+/** The levels of an enclave; the last one travels sealed, so that gateway and operator see no word of it. */
+export const enclaveLevels = ["tee", "tee & signature", "audit & tee & confidential:tee"] as const;
 
 /** One paid chat per level, each checked by the SDK before its answer is read. */
 export async function checkLevels(network: Network, onDone?: (done: Checked) => void): Promise<readonly Checked[]> {
@@ -91,6 +93,8 @@ export async function checkLevels(network: Network, onDone?: (done: Checked) => 
   const model = network.models.find((m) => m === "countersign-pocket") ?? (network.models[0] as string);
   const results: Checked[] = [];
   const asked: { readonly level: string; readonly model: string }[] = offeredLevels.map((level) => ({ level, model }));
+  const [enclosed] = network.enclave?.models ?? [];
+  if (enclosed !== undefined) asked.push(...enclaveLevels.map((level) => ({ level, model: enclosed })));
   if (network.models.includes(upstreamId)) asked.unshift({ level: "origin", model: upstreamId });
   for (const { level, model } of asked) {
     const done = await timed(level, model, async () => {

@@ -28,6 +28,7 @@ import {
 } from "@countersign/settlement";
 import { type Child, entryOf, startChild } from "./child.ts";
 import { type Home, makeHome } from "./home.ts";
+import { registerEnclave } from "./register-node.ts";
 
 /** A whole network on this machine. */
 export type Network = {
@@ -40,6 +41,8 @@ export type Network = {
   readonly walletAddress: string;
   readonly chain: { readonly url: string; readonly chainId: number; readonly token: string };
   readonly models: readonly string[];
+  /** Models that the simulated enclave holds, and how it is kept apart from this machine; undefined where none was started. */
+  readonly enclave: { readonly models: readonly string[]; readonly tier: string } | undefined;
   /** Models that are known but whose weights are not on this machine. */
   readonly absent: readonly string[];
   readonly children: readonly Child[];
@@ -54,6 +57,12 @@ const freshKey = (): Key => {
   const signer = ed25519Signer(seed);
   return { seed: seed.toString("hex"), signer, key: toHex(signer.publicKey) };
 };
+
+/** Models that are served from a simulated enclave too. */
+const enclaveModels: readonly string[] = ["countersign-pocket", "smollm2-135m-instruct", "guard-injection"];
+const enclaveOperator = "local enclave (simulated)";
+/** Micro test-USD: an enclave costs more than the plain node, so that nobody gets it who did not ask. */
+const enclavePrice = { base: "200", perInputKiB: "20", perOutputToken: "4" };
 
 export const logOrigin = "localhost/countersign";
 const year = 365 * 86_400_000;
@@ -98,6 +107,8 @@ export type StartOptions = {
   readonly upstream?: Upstream | undefined;
   /** Folder of the built page. */
   readonly page?: string | undefined;
+  /** Whether a simulated enclave serves beside the plain node; true by default. */
+  readonly enclave?: boolean | undefined;
   readonly onStep?: (step: string) => void;
   readonly onEnd?: (child: string, why: string) => void;
 };
@@ -150,7 +161,11 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
       await writeFile(path, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
       return path;
     };
-    const launch = async (name: "auditor" | "node" | "gateway", config: unknown, secrets: Record<string, string>) => {
+    const launch = async (
+      name: "auditor" | "node" | "enclave" | "gateway",
+      config: unknown,
+      secrets: Record<string, string>,
+    ) => {
       const child = await startChild({
         name,
         entry: entryOf(name),
@@ -173,9 +188,53 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
       {},
     );
     const auditorUrl = String(auditor.ready.url);
-    const trust = trustOf({ network, keys, contracts, logKey, auditor: auditor.ready, auditorUrl });
+    const token = randomBytes(32).toString("hex");
+    const known = new Map(defaultModels(home.weights).map((m) => [m.id, m]));
+    const enclosed = options.enclave === false ? [] : models.filter((m) => enclaveModels.includes(m));
+    if (enclosed.length > 0) step("simulated enclave");
+    const enclave =
+      enclosed.length === 0
+        ? undefined
+        : await launch(
+            "enclave",
+            {
+              operator: enclaveOperator,
+              network,
+              gateways: [keys.gateway.key],
+              publishers: [keys.publisher.key],
+              catalogue: home.catalogue,
+              state: join(home.run, "enclave"),
+              enclave: { home: join(home.run, "machine") },
+              deployments: enclosed.map((model) => ({
+                model,
+                id: `${model}-enclave`,
+                labels: ["development"],
+                ...known.get(model)?.deployment,
+                price: enclavePrice,
+              })),
+            },
+            { COUNTERSIGN_NODE_TOKEN: token },
+          );
+    const trust = trustOf({ network, keys, contracts, logKey, auditor: auditor.ready, auditorUrl, enclave });
     const trustFile = options.trustFile ?? join(home.run, "trust.dev.json");
     await writeFile(trustFile, `${JSON.stringify(trust, null, 2)}\n`);
+
+    if (enclave) {
+      step("registration of the enclave's keys");
+      await registerEnclave({
+        nodeUrl: String(enclave.ready.url),
+        token,
+        // The gateway finds document and registration with the node, keeps them and logs them.
+        gatewayUrl: null,
+        registrar: keys.registrar.signer,
+        trust,
+        custody: "self-hosted",
+        custodyGround: "none",
+        operator: enclaveOperator,
+        notAfter: Date.now() + year,
+        now: Date.now,
+      });
+    }
 
     step("node");
     const now = Date.now();
@@ -193,9 +252,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
         },
         keys.registrar.signer,
       );
-    const token = randomBytes(32).toString("hex");
     const upstreamKey = process.env[apiKeyVariable];
-    const known = new Map(defaultModels(home.weights).map((m) => [m.id, m]));
     const node = await launch(
       "node",
       {
@@ -229,7 +286,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
         dataDir: join(home.run, "gateway"),
         trust: trustFile,
         registration: register("gateway", keys.gateway.key),
-        nodes: [String(node.ready.url)],
+        nodes: [String(node.ready.url), ...(enclave ? [String(enclave.ready.url)] : [])],
         auditors: [auditorUrl],
         log: { origin: logOrigin },
         chain: {
@@ -257,6 +314,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
       walletAddress: openWallet(wallets.demo).address,
       chain: { url: anvil.url, chainId: contracts.chainId, token: contracts.token.address },
       models,
+      enclave: enclave && { models: enclosed, tier: String(enclave.ready.tier) },
       absent,
       children,
       home,
@@ -337,6 +395,7 @@ function trustOf(args: {
   readonly logKey: string;
   readonly auditor: Readonly<Record<string, unknown>>;
   readonly auditorUrl: string;
+  readonly enclave: Child | undefined;
 }): Trust {
   return {
     format: "countersign/trust/v1",
@@ -352,7 +411,20 @@ function trustOf(args: {
     snapshotMaxAge: 600,
     publishers: [{ name: "local-publisher", key: args.keys.publisher.key }],
     auditors: { quorum: 1, keys: [] },
-    hardware: [],
+    hardware: args.enclave
+      ? [
+          {
+            format: "nitro",
+            root: String(args.enclave.ready.root) as Hex,
+            assurance: "simulated",
+            measurements: [String(args.enclave.ready.measurement) as Hex],
+            revoked: [],
+            tcb: { statuses: [], advisories: [], floors: {} },
+            custody: ["self-hosted"],
+            provenance: false,
+          },
+        ]
+      : [],
     proof: [],
     contracts: { token: args.contracts.token.address, anchors: args.contracts.anchors.address },
   };

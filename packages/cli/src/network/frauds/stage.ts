@@ -222,9 +222,10 @@ async function startLiar(
     now: Date.now,
     random: systemRandom,
     signer,
-    keys: [config.registration],
+    keys: config.registration ? [config.registration] : [],
     engines: new Engines(),
     tags: await RequestTags.open(null, Date.now()),
+    spent: await RequestTags.open(null, Date.now()),
     runLimit: 60_000,
   };
   const node = await serveNode(
