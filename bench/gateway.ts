@@ -132,6 +132,8 @@ async function startBenchGateway(nodeUrl: string, dir: string): Promise<string> 
     },
     trust,
     suite: nodeSuite,
+    attestations: { put: never, get: async () => undefined },
+    challenge: never,
     catalogue,
     store,
     payments: { rpc: openRpc("http://127.0.0.1:9"), recover: recoverAddress, settle: never, refund: never },
@@ -370,6 +372,7 @@ async function receipts(node: Record<string, unknown>, seconds: number): Promise
       statement,
       usage,
       price: "0",
+      hardware: null,
       unmet: false,
     });
     await log.append(encodeEntry(entry));

@@ -118,6 +118,7 @@ type Signed = { readonly message: Uint8Array; readonly signature: Uint8Array; re
 function signaturesOf(args: VerifyArgs): readonly Signed[] {
   const seen = new Map<string, Signed>();
   const onlooker: Suite = {
+    ...nodeSuite,
     verifyEd25519: (signature, message, publicKey) => {
       const key = toHex(publicKey);
       seen.set(`${toHex(signature)} ${toHex(sha256(message))} ${key}`, {

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nodeSuite } from "@countersign/core/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { trust } from "../fixtures/receipt.ts";
 import { honest, judgeIt } from "./receipts.ts";
@@ -37,6 +38,7 @@ test("E2: nor for an honest receipt that nobody vouches for, or whose content is
 
 test("E2: a check that throws is a check that did not run", () => {
   const suite = {
+    ...nodeSuite,
     verifyEd25519: () => {
       throw new TypeError("boom");
     },
