@@ -5,7 +5,6 @@ import {
   assurances,
   type Check,
   CountersignError,
-  type Custody,
   decodeEntry,
   type Envelope,
   type ErrorCode,
@@ -22,10 +21,9 @@ import {
   keysetBinding,
   keysetDigest,
   longestKeyset,
-  type Registration,
+  measurementId,
   readAttestation,
   readMeasurement,
-  readRegistration,
   type Suite,
   type Trust,
   type TrustedHardware,
@@ -42,6 +40,7 @@ import {
   type Root,
   type TeeCode,
 } from "./attestation.ts";
+import { requireCustody } from "./custody.ts";
 import { formats } from "./formats.ts";
 import { foldModels } from "./measured-models.ts";
 import { pinnedRoots } from "./roots.ts";
@@ -84,7 +83,7 @@ export type AttestationReport = {
 };
 
 /** What a step found; `ran: false` where nobody asks for it, and then it has passed nothing. */
-type Step<T> = { readonly detail: string; readonly value: T; readonly ran?: boolean };
+export type Step<T> = { readonly detail: string; readonly value: T; readonly ran?: boolean };
 
 const gpuFormats: readonly string[] = ["nvidia", "nvidia-eat"];
 
@@ -137,7 +136,7 @@ export function checkAttestation(args: AttestationArgs): AttestationReport {
     requireProvenance(args, read as Attestation, main as Main),
   );
   const place = step("custody", "Somebody with standing says where the machine stands", () =>
-    requireCustody(args, (read as Attestation).keyset, (main as Main).entry),
+    requireCustody(args, keyFor((read as Attestation).keyset, "receipt"), (main as Main).entry),
   );
   if (refused || !read || !main || !gpus || !place || !provenance) {
     return {
@@ -277,7 +276,8 @@ const toCheck = (format: string, c: DocumentReport["checks"][number]): Check => 
 function requireInForce(keyset: Keyset, { trust, at }: AttestationArgs): Step<true> {
   if (keyset.network !== trust.network)
     fault("TEE_KEY_NOT_BOUND", `The keyset is for ${keyset.network}; the trust is for ${trust.network}.`);
-  if (at > keyset.notAfter) fault("TEE_KEYSET_EXPIRED", `It ended at ${new Date(keyset.notAfter).toISOString()}.`);
+  // Put so that a time that is no number fails: not every document has certificates whose time would refuse it.
+  if (!(at <= keyset.notAfter)) fault("TEE_KEYSET_EXPIRED", `It ended at ${new Date(keyset.notAfter).toISOString()}.`);
   // A document without a time of its own is bounded by this alone.
   if (keyset.notAfter - at > longestKeyset) fault("TEE_KEYSET_EXPIRED", "It claims to live longer than a day.");
   return { detail: `Until ${new Date(keyset.notAfter).toISOString()}.`, value: true };
@@ -338,6 +338,8 @@ function requireProvenance(
     const { subject, predicate, envelope } = readMeasurement(item.statement);
     const known =
       subject === report.measurement &&
+      // The name alone is the publisher's to write: the registers that people read must be those that were measured.
+      measurementId(predicate.format, predicate.registers) === subject &&
       predicate.network === args.trust.network &&
       predicate.build !== null &&
       !predicate.revoked &&
@@ -357,48 +359,4 @@ function requireProvenance(
       "The trust asks for a logged record of its build, and none that holds is attached.",
     );
   return { detail: "Nobody asks for it, and no record is attached.", value: "none", ran: false };
-}
-
-const factValue = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-
-/** Where the machine stands, by the word of a registrar in the trust. A document never says. */
-function requireCustody(
-  args: AttestationArgs,
-  keyset: Keyset,
-  entry: TrustedHardware,
-): Step<{ readonly custody: Custody; readonly operator?: string }> {
-  const registration = registrationOf(args, keyFor(keyset, "receipt"));
-  const custody = registration?.attested?.custody ?? "unknown";
-  if (!entry.custody.includes(custody)) {
-    const wanted = entry.custody.join(", ") || "none at all";
-    fault("TEE_CUSTODY_NOT_ALLOWED", `Its custody is ${custody}; the trust accepts ${wanted}.`);
-  }
-  const operator = registration?.operator;
-  return {
-    detail: registration
-      ? `${custody}, by the word of a registrar (${registration.attested?.custodyGround}).`
-      : custody,
-    value: { custody, ...(operator !== undefined && factValue.test(operator) && { operator }) },
-  };
-}
-
-function registrationOf(args: AttestationArgs, key: string | undefined): Registration | undefined {
-  for (const envelope of args.registrations) {
-    try {
-      const { predicate } = readRegistration(envelope);
-      const holds =
-        predicate.key === key &&
-        predicate.role === "node" &&
-        predicate.attested !== undefined &&
-        predicate.network === args.trust.network &&
-        predicate.notBefore <= args.at &&
-        args.at <= predicate.notAfter &&
-        args.trust.registrars.some((r) => r.key === predicate.registrar) &&
-        isSignedBy(envelope, predicate.registrar, args.suite);
-      if (holds) return predicate;
-    } catch (error) {
-      if (!CountersignError.is(error)) throw error;
-    }
-  }
-  return undefined;
 }

@@ -12,6 +12,10 @@ import {
   keyFor,
 } from "@countersign/core";
 import { type AcceptedAttestation, checkAttestation } from "./check-attestation.ts";
+import { answerOnce } from "./remember.ts";
+
+/** Attestations of one receipt that are judged: as many as a gateway takes from a run. */
+const mostItems = 8;
 
 /** Claims that hardware can ground. */
 const grounded = ["request", "prompt", "model", "execution", "output", "origin", "confidential"] as const;
@@ -32,8 +36,10 @@ export function checkTee(context: EvidenceContext): EvidenceReport {
   if (items.length === 0) return { findings: [], checks: [] };
   // An item that fails takes nothing away from one that holds.
   let best: EvidenceReport | undefined;
-  for (const { blob } of items) {
-    const report = checkOne(context, blob);
+  // Whoever holds the issuer's key can sign any number of them, each with a signature that is checked in vain.
+  const once = { ...context, suite: answerOnce(context.suite) };
+  for (const { blob } of items.slice(0, mostItems)) {
+    const report = checkOne(once, blob);
     if (report.findings.some((f) => f.status === "proven")) return report;
     best ??= report;
   }
@@ -119,8 +125,12 @@ function findingsOf(context: EvidenceContext, accepted: AcceptedAttestation): Fi
   };
   const unproven = (claim: Claim, reason: string, code?: ErrorCode) =>
     finding(context, claim, { status: "unproven", reason, facts: {}, ...(code && { code }) });
-  const proven = (claim: Claim, reason: string, more: Readonly<Record<string, string>> = {}) =>
-    finding(context, claim, { status: "proven", reason, facts: { ...facts, ...more } });
+  // What a simulation shows is a stand-in under every trust, also one that does not call itself for development.
+  const simulated = accepted.assurance === "simulated";
+  const proven = (claim: Claim, reason: string, more: Readonly<Record<string, string>> = {}): Finding => {
+    const found = finding(context, claim, { status: "proven", reason, facts: { ...facts, ...more } });
+    return { ...found, development: found.development || simulated };
+  };
   const compared = (claim: Claim, { status, reason, code }: Comparison, said: string) =>
     // Content that differs refutes by the issuer's own signature; here it is only not shown.
     status === "same" ? proven(claim, said) : unproven(claim, reason, code);

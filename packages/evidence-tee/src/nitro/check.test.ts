@@ -199,8 +199,10 @@ describe("root", () => {
   test("a root that is pinned for another format is not pinned for this one", () => {
     expect(outcome(check(document, { roots: [{ ...simulated, format: "tdx" }] }))).toBe("TEE_SIMULATED_NOT_ALLOWED");
   });
-  test("assurance is the pinned root's, whatever names stand in the document", () => {
-    expect(check(document, { roots: [{ ...simulated, assurance: "hardware" }] }).assurance).toBe("hardware");
+  test("a root that calls itself a simulation is never hardware, whatever a trust file says", () => {
+    const report = check(document, { roots: [{ ...simulated, assurance: "hardware" }] });
+    expect(outcome(report)).toBe("TEE_SIMULATED_NOT_ALLOWED");
+    expect(report.assurance).toBeNull();
   });
   test("the pinned root in front of an own root lends it nothing", () => {
     const own = makeNitroAuthority({ now, subjectPrefix: "own" });

@@ -35,14 +35,17 @@ export function acceptKeySet(
   for (const { data } of sets) {
     const digest = toHex(sha256(data));
     const root = roots.find((r) => r.format === format && r.digest === digest);
-    if (root) return { root, keys: readKeys(data) };
+    // A trust file that calls a simulation a vendor's is a mistake that must not pass in silence.
+    if (root && (root.assurance === "simulated" || !isSimulated(data))) return { root, keys: readKeys(data) };
   }
   // Only for a more telling refusal; an unpinned set is never used.
-  const simulated = sets.some(({ data }) => new TextDecoder().decode(data).includes(`"${simulatedName}`));
+  const simulated = sets.some(({ data }) => isSimulated(data));
   return simulated
     ? fault("TEE_SIMULATED_NOT_ALLOWED", "The key set says of itself that it is no vendor's.")
     : fault("TEE_ROOT_UNTRUSTED", "None of the attached key sets is pinned.");
 }
+
+const isSimulated = (data: Uint8Array): boolean => new TextDecoder().decode(data).includes(`"${simulatedName}`);
 
 /** The keys of a JSON Web Key Set (RFC 7517 §5). @throws TEE_EVIDENCE_MALFORMED */
 export function readKeys(bytes: Uint8Array): readonly JsonObject[] {
