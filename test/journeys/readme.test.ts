@@ -45,7 +45,7 @@ afterAll(async () => {
 test("up checks one paid inference per level and model, and says that it is a development network", () => {
   expect(shown).toContain("DEVELOPMENT NETWORK");
   expect(shown).toContain("Every answer was paid, receipted and met its policy");
-  for (const level of ["signature", "signature & logged", "audit"])
+  for (const level of ["signature", "signature & logged", "audit", "tee", "tee & signature"])
     expect(shown).toMatch(new RegExp(`^${level} +countersign-pocket +met`, "m"));
 });
 
@@ -133,15 +133,46 @@ test("a friendly task, the models, and a log that hashes to its checkpoint", asy
   expect(await countersign("log", "fsck", "--local")).toMatchObject({ code: 0 });
 });
 
+test("an enclave's answer meets tee by name of the trust file, and is refused as a simulation without", async () => {
+  const asked = ["--local", "--policy", "tee & signature & logged", "--save", "tee.json"] as const;
+  const chat = await countersign("chat", "What is the capital of France?", ...asked);
+  expect(chat).toMatchObject({ code: 0 });
+  expect(chat.out).toContain("Paris");
+  const trusted = ["--trust", "trust.dev.json"];
+  const met = await countersign("verify", "tee.json", ...trusted, "--allow-development");
+  expect(met).toMatchObject({ code: 0 });
+  for (const more of [trusted, []]) {
+    const refused = await countersign("verify", "tee.json", ...more);
+    expect(refused.code).toBe(2);
+    expect(refused.out).toContain("TEE_SIMULATED_NOT_ALLOWED");
+  }
+});
+
+test("what is asked confidentially is in no file of the gateway or of the logs", async () => {
+  const secret = "xylophone-4711";
+  const asked = ["--local", "--policy", "tee & confidential:tee", "--save", "sealed.json"] as const;
+  const chat = await countersign("chat", `Remember ${secret}.`, ...asked);
+  expect(chat).toMatchObject({ code: 0 });
+  const trusted = ["--trust", "trust.dev.json", "--allow-development"];
+  expect(await countersign("verify", "sealed.json", ...trusted)).toMatchObject({ code: 0 });
+  const run = join(folder, ".countersign");
+  const files = (await readdir(run, { recursive: true, withFileTypes: true })).filter((f) => f.isFile());
+  expect(files.length).toBeGreaterThan(20);
+  for (const file of files) {
+    const text = await readFile(join(file.parentPath, file.name), "latin1").catch(() => "");
+    expect(text.includes(secret), join(file.parentPath, file.name)).toBe(false);
+  }
+});
+
 test("what nobody delivers is refused by name before it is paid", async () => {
-  const refused = await countersign("chat", "Hi", "--local", "--policy", "tee", "--json");
+  const refused = await countersign("chat", "Hi", "--local", "--policy", "zkml", "--json");
   expect(refused.code).toBe(2);
   expect(JSON.parse(refused.out)).toMatchObject({ error: { code: "ASSURANCE_NOT_OFFERED" } });
 });
 
 test.each([
   [["verfy"], 64, "Did you mean verify"],
-  [["verify"], 64, "missing required argument"],
+  [["verify"], 64, "Say what to check"],
   [["verify", "no-such-file.json"], 64, "FILE_UNREADABLE"],
   [["verify", "receipt.json", "--policy", "zk"], 64, "LEVEL_UNKNOWN"],
   [["verify", "receipt.json", "--at", "yesterday"], 64, "COMMAND_MISUSED"],
@@ -155,8 +186,8 @@ test.each([
 });
 
 test("Ctrl-C stops every process and leaves nothing of the run behind", async () => {
-  const pids = [...shown.matchAll(/^(?:auditor|node|gateway) +up +([0-9]+)/gm)].map(([, pid]) => Number(pid));
-  expect(pids).toHaveLength(3);
+  const pids = [...shown.matchAll(/^(?:auditor|enclave|node|gateway) +up +([0-9]+)/gm)].map(([, pid]) => Number(pid));
+  expect(pids).toHaveLength(4);
   const ended = new Promise<number | null>((resolve) => up.once("exit", resolve));
   up.removeAllListeners("exit");
   const code = new Promise<number | null>((resolve) => up.once("exit", resolve));
