@@ -56,4 +56,36 @@ describe.skipIf(!chromiumPath)(`the page of a running network${whySkipped}`, () 
     expect(complaints).toEqual([]);
     expect(outside).toEqual([]);
   });
+
+  it("checks an enclave's attestation in the browser itself, also of an answer that travelled sealed", async () => {
+    const client = countersign({
+      gateway: network.gatewayUrl,
+      trust: network.trust,
+      allowDevelopment: true,
+      wallet: privateKeyWallet(network.walletKey),
+      budget: { perRequest: 20_000, total: 100_000 },
+      suite: nodeSuite,
+    });
+    const { receipt } = await client.chat([{ role: "user", content: "What is the capital of France?" }], {
+      model: "countersign-pocket",
+      policy: "tee & confidential:tee & logged",
+    });
+    const page = await browser.newPage({ viewport: { width: 1320, height: 900 } });
+    await page.goto(`${network.gatewayUrl}/`);
+    const show = async (value: unknown) => {
+      const buffer = Buffer.from(JSON.stringify(value));
+      await page.locator("#receipt-file").setInputFiles({ name: "receipt.json", mimeType: "", buffer });
+    };
+    const outcome = (text: string) => page.locator(`#verdict [data-outcome="${text}"]`).waitFor({ timeout: 15_000 });
+    await show(receipt);
+    await outcome("unmet");
+    await page.getByText("TEE_SIMULATED_NOT_ALLOWED").first().waitFor({ state: "attached", timeout: 15_000 });
+    await page.getByRole("button", { name: "Use this network's development trust" }).click();
+    await page.getByRole("checkbox").first().check();
+    await outcome("met");
+    await show({ ...receipt, evidence: [] });
+    await outcome("unmet");
+    if (process.env.PAGE_SHOTS)
+      await page.screenshot({ path: join(process.env.PAGE_SHOTS, "tee.png"), fullPage: true });
+  });
 });

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -37,7 +37,17 @@ describe("request tags", () => {
     await appendFile(path, "bbbb");
     const tags = await RequestTags.open(path, 0);
     expect(() => tags.reserve(a, 0)).toThrow(replayed);
+    // What is signed after the crash stands on a line of its own.
+    await tags.sign(b, 100);
+    const restarted = await RequestTags.open(path, 0);
+    for (const tag of [a, b]) expect(() => restarted.reserve(tag, 0)).toThrow(replayed);
     await appendFile(path, "\nmore\n");
+    await expect(RequestTags.open(path, 0)).rejects.toThrow(expect.objectContaining({ code: "STORE_CORRUPT" }));
+  });
+
+  it("are not forgotten because the journal cannot be read", async () => {
+    const path = await journal();
+    await mkdir(path, { recursive: true });
     await expect(RequestTags.open(path, 0)).rejects.toThrow(expect.objectContaining({ code: "STORE_CORRUPT" }));
   });
 });

@@ -246,6 +246,23 @@ describe("an enclave", () => {
     expect(fresh.measurement).not.toBe(first.measurement);
   }, 60_000);
 
+  it("keeps its measurement, keys and registration through a price, a gateway and another model", async () => {
+    const config = await enclaveConfig();
+    const first = await launch(config);
+    await first.close();
+    const [one] = config.deployments;
+    const price = { base: "7", perInputKiB: "1", perOutputToken: "1" };
+    const again = await launch({
+      ...config,
+      gateways: [...config.gateways, "ab".repeat(32)],
+      deployments: [{ ...(one as (typeof config.deployments)[number]), price }],
+    });
+    expect(again).toMatchObject({ key: first.key, measurement: first.measurement });
+    const models = (a: Uint8Array) => readAttestation(a).keyset.models;
+    expect(models(again.attestation)).toHaveLength(1);
+    expect(models(first.attestation)).toHaveLength(2);
+  }, 60_000);
+
   it("refuses sealed storage that was altered", async () => {
     const config = await enclaveConfig();
     const first = await launch(config);

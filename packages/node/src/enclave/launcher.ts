@@ -77,7 +77,10 @@ export async function launchEnclave(given: NodeConfig, options: LaunchOptions): 
   const { registration: _r, catalogue: _c, state: _s, host: _h, port: _p, enclave: _e, ...rest } = config;
   const measured = measuredConfigShape.parse(rest);
   const flags = runtimeFlags();
-  const pcrs = measure(image, { config: measured, entry: image.inside(entry), flags, tier: isolation.tier });
+  // What is served, at which price and for whom stands in signed deployments and offers, and the models in PCR 16: were it
+  // measured here, a price would cost the node its keys, and no two operators would run the same code.
+  const { deployments: _d, gateways: _g, ...lasting } = measured;
+  const pcrs = measure(image, { config: lasting, entry: image.inside(entry), flags, tier: isolation.tier });
   const registers = openRegisters(pcrs);
   const authority = makeNitroAuthority({ root: machine.root });
 
