@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { type Hex, toHex, utf8 } from "./bytes.ts";
+import { equalBytes, type Hex, toHex, utf8 } from "./bytes.ts";
 import { canonicalBytes } from "./canonical.ts";
 import { envelopeShape } from "./envelope.ts";
 import { CountersignError } from "./errors/error.ts";
@@ -99,7 +99,7 @@ export function readAttestation(bytes: Uint8Array): Attestation {
       why: z.prettifyError(read.error).split("\n").slice(0, 3).join(" "),
     });
   }
-  if (toHex(attestationBytes(read.data)) !== toHex(bytes)) {
+  if (!equalBytes(attestationBytes(read.data), bytes)) {
     throw new CountersignError("TEE_TRAILING_DATA", {
       message: "The attestation is not in its one encoding: bytes could be changed without changing what it says.",
     });

@@ -5,12 +5,18 @@ import {
   type Envelope,
   encodeEntry,
   envelopeDigest,
+  gpuNonce,
   type Hex,
+  keysetBinding,
+  keysetDigest,
   type Measurement,
+  measurementId,
   noDigest,
   noTrust,
   portableSuite,
   signMeasurement,
+  type Trust,
+  type TrustedHardware,
   toBase64,
   toBase64Url,
   toHex,
@@ -33,7 +39,9 @@ import {
   trustOf,
 } from "./attestation.fixture.ts";
 import { type AttestationArgs, checkAttestation } from "./check-attestation.ts";
+import { makeCertificate } from "./make/certificate.ts";
 import { makeNitroAuthority } from "./make/nitro-document.ts";
+import { frameOf, makeGpu, makeReport } from "./nvidia/nvidia.fixture.ts";
 
 const nonce: Hex = "ab".repeat(32);
 const judge = (args: Partial<AttestationArgs> = {}) =>
@@ -242,6 +250,107 @@ test("garbage behind the documents is not counted as a GPU", () => {
   expect(codeOf({ attestation: bytes, trust: { ...trust, hardware: [...trust.hardware, gpu] } })).toMatch(
     /^TEE_EVIDENCE_MALFORMED|^TEE_TRAILING/,
   );
+});
+
+describe("GPUs behind the CPU's document", () => {
+  const valid = () => ({ notBefore: at - 24 * hour, notAfter: at + 24 * hour });
+  const [mine, other] = [makeGpu(valid), makeGpu(valid)];
+  const trust = trustOf();
+  const [cpu] = trust.hardware as [TrustedHardware];
+  const versions = measurementId("nvidia", { driver: "590.12", vbios: "96.00.A5.00.01" });
+  const gpuTrust = (entry: Partial<TrustedHardware> = {}): Trust => ({
+    ...trust,
+    hardware: [
+      cpu,
+      ...[mine, other].map(({ root }) => ({
+        ...cpu,
+        format: "nvidia" as const,
+        root: root.digest,
+        assurance: "hardware" as const,
+        measurements: [versions],
+        ...entry,
+      })),
+    ],
+  });
+  const nonceOf = (gpus: number, nonce: Hex | null = null) =>
+    gpuNonce(keysetBinding(keysetDigest(keysetOf({ gpus })), nonce));
+  const shown = (gpu = mine, gpus = 1, nonce = nonceOf(gpus)) => frameOf(makeReport(gpu.key, { nonce }), gpu.pem);
+  const judged = (gpus: number, documents: readonly Uint8Array[], args: Partial<AttestationArgs> = {}) =>
+    judge({
+      trust: gpuTrust(),
+      attestation: makeAttestation({
+        keyset: { gpus },
+        change: (a) => ({
+          ...a,
+          evidence: [...a.evidence, ...documents.map((d) => ({ format: "nvidia" as const, document: toBase64(d) }))],
+        }),
+      }),
+      ...args,
+    }).outcome;
+
+  test("each promised one, of its own chip and for this keyset, is accepted; the machine is worth its weakest part", () => {
+    expect(judged(1, [shown()])).toMatchObject({ status: "accepted", assurance: "simulated" });
+    const two = [shown(mine, 2), shown(other, 2)];
+    expect(judged(2, two)).toMatchObject({ status: "accepted" });
+    expect(judged(2, two, { suite: portableSuite })).toEqual(judged(2, two));
+  });
+
+  test.each<[string, string, () => ReturnType<typeof judged>]>([
+    ["TEE_GPU_MISSING", "one of two", () => judged(2, [shown(mine, 2)])],
+    ["TEE_GPU_MISSING", "one that was not promised", () => judged(0, [shown(mine, 0)])],
+    ["TEE_GPU_MISSING", "one that is shown twice", () => judged(2, [shown(mine, 2), shown(mine, 2)])],
+    [
+      "TEE_GPU_MISSING",
+      "one that is shown under the firmware before and after an update",
+      () => {
+        // The leaf is another one with each firmware; the chip's own certificate above it stays.
+        const [root, arch, provisioner, device] = mine.chain;
+        const leaf = makeCertificate({
+          subject: "GH100 A01 GSP FMC LF",
+          issuer: device as NonNullable<typeof device>,
+          keyType: "P-384",
+          ...valid(),
+          ca: false,
+        });
+        const pem = [leaf, device, provisioner, arch, root].map((c) => c?.pem).join("");
+        return judged(2, [shown(mine, 2), shown({ ...mine, pem, key: leaf.key }, 2)]);
+      },
+    ],
+    ["TEE_GPU_NOT_BOUND", "one that answered another keyset", () => judged(1, [shown(mine, 1, nonceOf(2))])],
+    [
+      "TEE_GPU_NOT_BOUND",
+      "one that answered the same keyset for another nonce",
+      () => judged(1, [shown(mine, 1, nonceOf(1, nonce))]),
+    ],
+    [
+      "TEE_GPU_NOT_BOUND",
+      "one that answered the CPU's binding itself",
+      () => judged(1, [shown(mine, 1, keysetBinding(keysetDigest(keysetOf({ gpus: 1 })), null))]),
+    ],
+    ["TEE_ROOT_UNTRUSTED", "one under a stranger's root", () => judged(1, [shown(makeGpu(valid))])],
+    [
+      "TEE_MEASUREMENT_UNKNOWN",
+      "one with another driver",
+      () => judged(1, [shown()], { trust: gpuTrust({ measurements: [measurement] }) }),
+    ],
+    [
+      "TEE_MEASUREMENT_REVOKED",
+      "one with a driver that was revoked",
+      () => judged(1, [shown()], { trust: gpuTrust({ revoked: [versions] }) }),
+    ],
+    ["TEE_FORMAT_NOT_ALLOWED", "one where the trust names no GPUs", () => judged(1, [shown()], { trust })],
+    [
+      "TEE_SIGNATURE_INVALID",
+      "one whose nonce was written over",
+      () => {
+        const stolen = makeReport(mine.key, { nonce: nonceOf(2) });
+        stolen.set(nonceOf(1), 4);
+        return judged(1, [frameOf(stolen, mine.pem)]);
+      },
+    ],
+  ])("%s: %s", (code, _, run) => {
+    expect(run()).toMatchObject({ status: "refused", code });
+  });
 });
 
 test("the one encoding is the canonical one", () => {

@@ -157,7 +157,7 @@ function findingsOf(context: EvidenceContext, accepted: AcceptedAttestation): Fi
     held("execution", proven("execution", `${who} ran the model.`)),
     compared("output", content.output, `${who} gave this answer.`),
     proven("origin", `${who} signed what it got.`),
-    ...channelFinding(context, accepted, proven, unproven),
+    ...channelFinding(context, accepted, proxy, proven, unproven),
   ];
 }
 
@@ -165,6 +165,7 @@ function findingsOf(context: EvidenceContext, accepted: AcceptedAttestation): Fi
 function channelFinding(
   { statement, content }: EvidenceContext,
   { keyset, keysetDigest }: AcceptedAttestation,
+  proxy: boolean,
   proven: (claim: Claim, reason: string) => Finding,
   unproven: (claim: Claim, reason: string, code?: ErrorCode) => Finding,
 ): Finding[] {
@@ -176,6 +177,14 @@ function channelFinding(
         "confidential",
         "The request was opened by a key that is not in the attested keyset.",
         "TEE_CHANNEL_NOT_BOUND",
+      ),
+    ];
+  if (proxy)
+    return [
+      unproven(
+        "confidential",
+        "The enclave handed the request on to another host, which read it.",
+        "TEE_SCOPE_PROXY_ONLY",
       ),
     ];
   if (content.request.status !== "same")

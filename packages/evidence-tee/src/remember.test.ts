@@ -5,7 +5,7 @@ import { beforeEach, expect, test } from "vitest";
 import { type DocumentArgs, obstacleOf } from "./attestation.ts";
 import { makeNitroAuthority } from "./make/index.ts";
 import { checkNitro } from "./nitro/check.ts";
-import { rememberVendorSignatures } from "./remember.ts";
+import { answerOnce, rememberVendorSignatures } from "./remember.ts";
 
 let asked = 0;
 const counting: Suite = {
@@ -108,4 +108,16 @@ test("a check that failed is made again, and what was remembered long ago is for
   expect(calls).toBe(2051);
   ask(Uint8Array.of(0, 0));
   expect(calls).toBe(2052);
+});
+
+test("within one verdict a check that fails is made once too, and no other answer follows from it", () => {
+  const suite = answerOnce(counting);
+  const forged = document.slice();
+  forged[forged.length - 1] = (forged.at(-1) as number) ^ 1;
+  for (let i = 0; i < 3; i++) {
+    expect(outcome({ ...args, suite, document: forged })).toBe("TEE_SIGNATURE_INVALID");
+    expect(outcome({ ...args, suite })).toBe("passed");
+  }
+  // Three links of the chain, the forged signature and the genuine one.
+  expect(asked).toBe(5);
 });

@@ -1,10 +1,12 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  attestationEvidenceFormat,
   CountersignError,
   fromBase64,
   type Hex,
   type Receipt,
+  readAttestation,
   readEvidence,
   sha256Hex,
   toBase64,
@@ -54,14 +56,20 @@ export function openAttestations(folder: string): Attestations {
 
 type Item = Receipt["evidence"][number];
 
-const isAttestation = ({ envelope }: Item): boolean => readEvidence(envelope).predicate.kind === "tee";
+function isAttestation({ envelope }: Item): boolean {
+  const { kind, format } = readEvidence(envelope).predicate;
+  return kind === "tee" && format === attestationEvidenceFormat;
+}
 
 /** Takes the documents out of a receipt's evidence and keeps each once: thousands of receipts share one. */
 export async function keepAttestations(store: Attestations, evidence: readonly Item[]): Promise<readonly Item[]> {
   return Promise.all(
     evidence.map(async (item) => {
       if (item.blob === null || !isAttestation(item)) return item;
-      await store.put(fromBase64(item.blob));
+      const bytes = fromBase64(item.blob);
+      // Kept and served by digest: only what is an attestation by its form, never a node's own bytes.
+      readAttestation(bytes);
+      await store.put(bytes);
       return { ...item, blob: null };
     }),
   );

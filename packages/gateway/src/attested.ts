@@ -2,6 +2,7 @@ import {
   type Assurance,
   CountersignError,
   type Envelope,
+  factsSuffice,
   fromBase64,
   type Hex,
   isAll,
@@ -69,3 +70,18 @@ export const needsHardware = (policy: Policy): boolean =>
     : isAny(policy)
       ? policy.any.some(needsHardware)
       : policy.ground === "hardware";
+
+/**
+ * Whether an attestation shows every fact that a guarantee promises on the ground hardware.
+ *
+ * A guarantee is the node's own word: what it promises of custody, assurance or provenance would be sold to whoever asks
+ * for exactly that, and refused only after the run.
+ *
+ * @param model Digest of the deployment's model: a fact of the claim `model` alone.
+ */
+export const isShown = (policy: Policy, shown: Readonly<Record<string, string>>, model: Hex): boolean => {
+  if (isAll(policy)) return policy.all.every((p) => isShown(p, shown, model));
+  if (isAny(policy)) return policy.any.every((p) => isShown(p, shown, model));
+  if (policy.ground !== "hardware") return true;
+  return factsSuffice({ ...shown, ...(policy.claim === "model" && { digest: model }) }, policy.facts);
+};

@@ -1,9 +1,13 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { NodeDescription, Trust } from "@countersign/core";
-import { noTrust, signDeployment, toHex } from "@countersign/core";
+import { noTrust, parsePolicy, printPolicy, signDeployment, toBase64, toHex } from "@countersign/core";
 import { ed25519Signer, nodeSuite } from "@countersign/core/node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findModel, nearNames, openCatalogue, readDescription } from "./catalogue.ts";
-import { type FakeNode, startFakeNode } from "./fixtures/fake-node.ts";
+import { makeEnclave, registerPlace, trusting } from "../../../test/fixtures/enclave.ts";
+import * as small from "../../../test/fixtures/network.ts";
+import { describeOverHttp, findModel, nearNames, openCatalogue, readDescription } from "./catalogue.ts";
+import { type FakeModel, type FakeNode, startFakeNode } from "./fixtures/fake-node.ts";
 
 const network = "eip155:2000000000001";
 const seedOf = (n: number) => ed25519Signer(new Uint8Array(32).fill(n));
@@ -68,6 +72,70 @@ describe("a node's description", () => {
     expect(unsigned.faults.map((f) => f.code)).toEqual(["MANIFEST_SIGNATURE_INVALID", "MANIFEST_SIGNATURE_INVALID"]);
     expect(ids(read(withFirst({ ready: false })).served)).toEqual(["two"]);
   });
+});
+
+describe("a level that stands on hardware", () => {
+  /** What is offered of one guarantee of an enclave's node, whose machine stands in a named data centre. */
+  async function offered(guarantee: string) {
+    const models: FakeModel[] = [{ id: "one", tasks: ["chat"] }];
+    const { network } = small;
+    const made = await startFakeNode({ network, registrar: small.keys.registrar, publisher, models });
+    await made.close();
+    const deployment = made.deployment();
+    const enclave = makeEnclave({ keyset: { models: [deployment.model.digest] } });
+    const key = toHex(enclave.signer.publicKey);
+    const signed = signDeployment({ ...deployment, node: key, guarantees: [guarantee] }, enclave.signer);
+    const description = {
+      ...made.description,
+      key,
+      registration: registerPlace(enclave),
+      attestation: toBase64(enclave.attestation),
+      deployments: made.description.deployments.map((d) => ({ ...d, deployment: signed })),
+    };
+    const publishers = [{ name: "p", key: toHex(publisher.publicKey) }];
+    return readDescription(description, made.url, {
+      suite: nodeSuite,
+      now: () => small.now + 1000,
+      trust: { ...trusting(), publishers },
+    });
+  }
+  it("is offered with the facts that its attestation shows", async () => {
+    const text = printPolicy(parsePolicy("execution:hardware(custody=named-datacentre,scope=inference)"));
+    const { served, faults } = await offered(text);
+    expect(faults).toEqual([]);
+    expect(served[0]?.guarantees.map(printPolicy)).toEqual([text]);
+  });
+  it.each([
+    "execution:hardware(custody=hyperscaler)",
+    "model:hardware(provenance=logged)",
+    "model:hardware(assurance=vendor-verifier)",
+    "execution:signature | execution:hardware(operator=bank)",
+  ])("is not offered as %s, which nothing shows", async (text) => {
+    const { served, faults } = await offered(printPolicy(parsePolicy(text)));
+    expect(served).toEqual([]);
+    expect(faults.map((f) => f.code)).toEqual(["CAPABILITY_UNPROVEN"]);
+  });
+});
+
+it("a description without end is not read", async () => {
+  const piece = Buffer.alloc(1 << 20, " ");
+  const server = createServer((_, response) => {
+    const more = () => {
+      while (!response.destroyed && response.write(piece));
+    };
+    response.on("drain", more);
+    more();
+  }).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as AddressInfo;
+  const start = performance.now();
+  await expect(describeOverHttp(null)(`http://127.0.0.1:${port}/`)).rejects.toMatchObject({
+    code: "NODE_UNREACHABLE",
+    cause: { message: expect.stringContaining("More than") },
+  });
+  expect(performance.now() - start).toBeLessThan(5000);
+  server.closeAllConnections();
+  server.close();
 });
 
 describe("the catalogue", () => {

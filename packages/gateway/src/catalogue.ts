@@ -1,10 +1,12 @@
 import {
   CountersignError,
+  concat,
   type Deployment,
   deploymentDigest,
   type EndpointPath,
   type Envelope,
   endpoints,
+  fromUtf8,
   type Hex,
   hex32,
   isSignedBy,
@@ -18,7 +20,7 @@ import {
 import { standingOfKey } from "@countersign/evidence-signature";
 import { type Manifest, verifyManifest } from "@countersign/registry";
 import * as z from "zod";
-import { type Attested, needsHardware, readAttested } from "./attested.ts";
+import { type Attested, isShown, needsHardware, readAttested } from "./attested.ts";
 
 /** A deployment that a known node described and signed: all that the gateway needs to offer it. */
 export type Served = {
@@ -78,6 +80,20 @@ const descriptionShape = z.looseObject({
     .max(8192),
 });
 
+/** Bytes of a description that are read: a node that never ends must not fill this gateway's memory. */
+const mostBytes = 64 << 20;
+
+async function readSome(response: Response): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    size += part.length;
+    if (size > mostBytes) throw new Error(`More than ${mostBytes} bytes.`);
+    parts.push(part);
+  }
+  return concat(...parts);
+}
+
 /** Gets a node's description. @throws NODE_UNREACHABLE */
 export type Describe = (url: string) => Promise<unknown>;
 
@@ -91,7 +107,7 @@ export const describeOverHttp =
         headers: bearer(token),
       });
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      return await response.json();
+      return JSON.parse(fromUtf8(await readSome(response)));
     } catch (cause) {
       throw new CountersignError("NODE_UNREACHABLE", { message: `The node at ${url} does not answer.`, cause });
     }
@@ -164,12 +180,13 @@ export function readDescription(
         });
       }
       const guarantees = deployment.guarantees.map(parsePolicy);
-      const measured = attestation?.keyset.models.includes(deployment.model.digest) ?? false;
-      const kept = guarantees.filter((g) => measured || !needsHardware(g));
+      const { digest: model } = deployment.model;
+      const measured = attestation?.keyset.models.includes(model) ? attestation : undefined;
+      const kept = guarantees.filter((g) => !needsHardware(g) || (measured && isShown(g, measured.facts, model)));
       if (kept.length < guarantees.length) {
         faults.push({
           code: "CAPABILITY_UNPROVEN",
-          message: `${deployment.id} claims a level that stands on hardware, and no accepted attestation holds its model.`,
+          message: `${deployment.id} claims a level that stands on hardware, and no accepted attestation holds its model and shows its facts.`,
         });
       }
       if (kept.length === 0) continue;
@@ -183,7 +200,7 @@ export function readDescription(
         manifest: manifest.manifest,
         manifestEnvelope: manifest.envelope,
         guarantees: kept,
-        attestation: measured ? attestation : undefined,
+        attestation: measured,
         about: item.about,
         tensors: item.tensors as Served["tensors"],
         registration: registration as Envelope,

@@ -52,8 +52,17 @@ const eventShape = z.discriminatedUnion("type", [
     }),
     keys: z.array(envelopeShape).max(16),
     evidence: z
-      .array(z.strictObject({ envelope: envelopeShape, blob: z.string().nullable() }))
-      .max(8)
+      // An enclave's one attestation: whatever else a node sends would be kept and served for it.
+      .array(
+        z.strictObject({
+          envelope: envelopeShape,
+          blob: z
+            .string()
+            .max(2 << 20)
+            .nullable(),
+        }),
+      )
+      .max(1)
       .optional(),
   }),
   z.strictObject({ type: z.literal("sealed"), data: text }),

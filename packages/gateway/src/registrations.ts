@@ -8,6 +8,7 @@ import {
   isSignedBy,
   keyFor,
   type Measurement,
+  measurementId,
   noDigest,
   readMeasurement,
   readRegistration,
@@ -56,6 +57,8 @@ export async function takeRegistration(
     refuse("The registration is not signed by a registrar of this gateway's trust, for its network.");
   const bytes = fromBase64(attestation);
   const { attested } = predicate;
+  // Registrations are public: with somebody else's, nobody may make this gateway check documents of his own.
+  if (attested?.attestation !== sha256Hex(bytes)) refuse("The registration is about another document.");
   const { outcome } = checkAttestation({
     attestation: bytes,
     registrations: [envelope],
@@ -67,12 +70,8 @@ export async function takeRegistration(
     inLog: (entry, proof) => lookUp(entry, proof, trust, deps.now(), suite),
   });
   if (outcome.status === "refused") throw new CountersignError(outcome.code, { message: outcome.reason });
-  if (
-    attested?.keyset !== outcome.keysetDigest ||
-    attested.attestation !== sha256Hex(bytes) ||
-    keyFor(outcome.keyset, "receipt") !== predicate.key
-  )
-    refuse("The registration is about another document or another key.");
+  if (attested?.keyset !== outcome.keysetDigest || keyFor(outcome.keyset, "receipt") !== predicate.key)
+    refuse("The registration is about another keyset or another key.");
   const digest = await deps.attestations.put(bytes);
   const { index } = await deps.log.append(
     encodePlainEntry(
@@ -115,6 +114,9 @@ export async function takeMeasurement(
   const known = trust.publishers.some((p) => p.key === measurement.publisher);
   if (!known || !isSignedBy(envelope, measurement.publisher, suite) || measurement.network !== trust.network)
     refuse("The record is not signed by a publisher of this gateway's trust, for its network.");
+  // The log finds records by the name of the measurement: it must be that of the registers that people read.
+  if (subject !== measurementId(measurement.format, measurement.registers))
+    refuse("The record names another measurement than its registers give.");
   const entry = encodeEntry({
     kind: "measurement",
     flags: trust.development ? ["development"] : [],

@@ -7,6 +7,7 @@ import {
   type Hex,
   type Keyset,
   keyFor,
+  type Requirement,
   toHex,
   ways,
 } from "@countersign/core";
@@ -113,6 +114,31 @@ export async function attestedKeys(
 export const asksConfidential = ({ policy }: Demand): boolean =>
   ways(policy).some((way) => way.some((r) => r.claim === "confidential"));
 
+/** What an attestation shows of its enclave; other facts are an answer's, and are there only when it is. */
+const attestedFacts: ReadonlySet<string> = new Set([
+  "scope",
+  "platform",
+  "assurance",
+  "tcb",
+  "measurement",
+  "provenance",
+  "custody",
+  "operator",
+]);
+
+/**
+ * What a way to meet a policy asks of the enclave, where it asks for `confidential`: also what it asks in another claim's
+ * name, since one enclave answers for all of them.
+ */
+function askedOfEnclave(way: readonly Requirement[]): readonly Requirement[] {
+  if (!way.some((r) => r.claim === "confidential")) return [];
+  return way.flatMap((r) => {
+    if (r.claim === "confidential") return [r];
+    if (r.ground !== "hardware") return [];
+    return [{ ...r, facts: Object.fromEntries(Object.entries(r.facts).filter(([name]) => attestedFacts.has(name))) }];
+  });
+}
+
 /**
  * That the enclave is one to which the policy lets the prompt go. Afterwards is too late for this claim: what was read
  * stays read.
@@ -126,7 +152,7 @@ export function requireConfidant({ keyset, facts }: AttestedKeys, demand: Demand
       message: `The enclave hands the request on to another host, which would read it. ${nothingSent}`,
     });
   }
-  const wanted = ways(demand.policy).map((way) => way.filter((r) => r.claim === "confidential"));
+  const wanted = ways(demand.policy).map(askedOfEnclave);
   if (wanted.some((way) => way.every((r) => r.ground === "hardware" && factsSuffice(facts, r.facts)))) return;
   throw new CountersignError("ASSURANCE_NOT_OFFERED", {
     message: `The enclave is not one to which the policy lets the prompt go. ${nothingSent}`,

@@ -60,6 +60,13 @@ export function tryReceipt(value: unknown): Receipt | undefined {
   }
 }
 
+/** A receipt without a sealed body that is none of ours: it would stand for one that this client never sealed. */
+function own(receipt: Receipt | undefined, { sealed }: Prepared): Receipt | undefined {
+  if (!receipt || sealed) return receipt;
+  const { sealed: _, ...rest } = receipt;
+  return rest;
+}
+
 /** Applies what was demanded and bought to a receipt and the content in hand. */
 function judgeAnswer(
   settings: Settings,
@@ -167,9 +174,17 @@ function requireBinding(
  * opened the very body that was sent is the verdict's business: there it is a refutation.
  */
 function requireChannel({ sealed }: Prepared, statement: Statement, answer: Hex | undefined): void {
-  if (!sealed) return;
-  const { keys } = sealed;
   const { channel } = statement;
+  if (!sealed) {
+    if (!channel) return;
+    // A gateway can seal what it has read: enclave and receipt are honest then, and `confidential` would stand as proven.
+    throw new CountersignError("CHANNEL_PLAINTEXT", {
+      message: "The receipt says that the request travelled sealed; it was sent in clear.",
+      why: "Somebody on the way read it and sealed it himself.",
+      remedy: 'Demand `confidential`, or give `channel: "sealed"`.',
+    });
+  }
+  const { keys } = sealed;
   if (statement.issuer !== keys.receiptKey) {
     throw new CountersignError("TEE_KEY_NOT_BOUND", {
       message: "Another key signed the receipt than the one that was attested before the request was sealed.",
@@ -255,7 +270,7 @@ export async function conclude(
     clientNonce: prepared.clientNonce,
     ...(prepared.sealed && { sealed: { body: prepared.body } }),
   };
-  const sent = tryReceipt(answer.receipt);
+  const sent = own(tryReceipt(answer.receipt), prepared);
   const again = (receipt: unknown) => judgeAnswer(settings, prepared, accepted, { receipt, delivered });
   const start = { receipt: sent, verdict: again(sent ?? answer.receipt ?? null) };
   const isEnough = (verdict: Verdict) => isReleased(settings, prepared, verdict);

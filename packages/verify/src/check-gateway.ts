@@ -45,6 +45,8 @@ export type GatewaySide = {
   /** The countersignature, when its key is known and it checks. */
   readonly delivery: Delivery | undefined;
   readonly key: Hex | undefined;
+  /** Whether the accepted offer is attached: then the countersignature is by the gateway that made it. */
+  readonly accepted: boolean;
   /** Whether somebody in the trust stands behind the gateway that made the offer. */
   readonly offerKnown: boolean;
 };
@@ -69,6 +71,7 @@ export function checkGateway(args: {
   const { check, delivery, signer } = checkDelivery(args, accepted, known);
   return {
     delivery,
+    accepted: accepted !== undefined,
     key: accepted?.gateway ?? delivery?.gateway ?? signer,
     offerKnown,
     checks: [...checkOffer(statement, offer, offerKnown), check],

@@ -10,6 +10,7 @@ import {
   type Finding,
   fromBase64Url,
   type InLog,
+  isSignedBy,
   levelBits,
   masksOf,
   noDigest,
@@ -160,10 +161,11 @@ function readEntry(text: string): Entry | undefined {
 const hardwareFlags = ["simulated", "vendor", "hardware"] as const;
 
 /** An entry counts an enclave's attestation once, as one kind, and only where one is attached. */
-function hardwareFaults(entry: Entry, receipt: Receipt, statement: Statement): readonly (string | false)[] {
+function hardwareFaults(entry: Entry, args: Args): readonly (string | false)[] {
+  const { receipt, statement } = args;
   const flags = hardwareFlags.filter((flag) => entry.flags.includes(flag));
   const counts = (entry.delivered & levelBits.hardware) !== 0;
-  const attached = receipt.evidence.some(({ envelope }) => isAttestation(envelope, statement));
+  const attached = receipt.evidence.some(({ envelope }) => isAttestation(envelope, args));
   return [
     flags.length !== (counts ? 1 : 0) &&
       "It counts hardware and does not say of which kind, or says a kind and counts none.",
@@ -174,10 +176,14 @@ function hardwareFaults(entry: Entry, receipt: Receipt, statement: Statement): r
   ];
 }
 
-function isAttestation(envelope: Envelope, statement: Statement): boolean {
+/** Whether the issuer itself attached it to this receipt: an envelope that only names him is anybody's to write. */
+function isAttestation(envelope: Envelope, { statement, subject, suite }: Args): boolean {
   try {
-    const { predicate } = readEvidence(envelope);
-    return predicate.kind === "tee" && predicate.issuer === statement.issuer;
+    const read = readEvidence(envelope);
+    const { kind, issuer } = read.predicate;
+    return (
+      kind === "tee" && issuer === statement.issuer && read.subject === subject && isSignedBy(envelope, issuer, suite)
+    );
   } catch {
     return false;
   }
@@ -227,7 +233,8 @@ export function lookUp(entry: string, proof: string, trust: Trust, at: number, s
 }
 
 /** What of the entry contradicts the statement: an entry must not count the receipt as something else than it is. */
-function entryFault(entry: Entry, { receipt, statement, subject, opened, offer }: Args): string | undefined {
+function entryFault(entry: Entry, args: Args): string | undefined {
+  const { statement, subject, opened, offer } = args;
   const has = (flag: Entry["flags"][number]) => entry.flags.includes(flag);
   let demanded: readonly number[];
   let bought: readonly number[];
@@ -254,7 +261,7 @@ function entryFault(entry: Entry, { receipt, statement, subject, opened, offer }
     has("synthetic") !== statement.labels.includes("synthetic") && "It hides or invents the label synthetic.",
     has("origin") !== (statement.scope === "origin") && "It hides or invents that another host answered.",
     has("aborted") !== (statement.outcome === "aborted") && "It hides or invents that the run was aborted.",
-    ...hardwareFaults(entry, receipt, statement),
+    ...hardwareFaults(entry, args),
     !usage && openedBytes(opened, "result") && "The field result cannot be read, so its tokens cannot be counted.",
     usage && entry.tokens !== bucket(usage.total_tokens) && "It counts another number of tokens.",
     offer && entry.value !== bucket(BigInt(offer.amount)) && "It counts another price.",

@@ -106,8 +106,9 @@ function commits(sides: Sides, field: Field, content: Content): boolean | undefi
 function sealedBody({ receipt, delivered, statement, request }: Sides): Uint8Array | Comparison {
   const mine = delivered.sealed?.body;
   const body = mine ?? (receipt.sealed === undefined ? undefined : attached(receipt.sealed));
-  if (!body || (!mine && sha256Hex(body) !== statement.channel?.request))
-    return closed("The request travelled sealed, and the sealed body was neither supplied nor attached.");
+  if (!body) return closed("The request travelled sealed, and the sealed body was neither supplied nor attached.");
+  if (!mine && sha256Hex(body) !== statement.channel?.request)
+    return closed("The attached sealed body is not the one that the statement names; it counts as absent.");
   if (sha256Hex(body) !== statement.channel?.request)
     return different("REQUEST_MISMATCH", "The enclave opened another sealed body than this one.");
   const clear = clearMembers(body);

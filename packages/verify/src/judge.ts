@@ -43,6 +43,13 @@ const best = (states: readonly Standing["state"][]) => order.findLast((s) => sta
 const same = (a: Requirement, b: Requirement) =>
   a.claim === b.claim && a.ground === b.ground && JSON.stringify(a.facts) === JSON.stringify(b.facts);
 
+/** Why nothing was found: the evidence of that kind is not there. */
+function nothingFound({ claim, ground }: Requirement): string {
+  if (ground === "hardware")
+    return `No attestation is attached, so nothing is known about ${claim} on the ground hardware.`;
+  return `Nothing was found about ${claim} on the ground ${ground}.`;
+}
+
 function stand(
   requirement: Requirement,
   findings: readonly Finding[],
@@ -70,6 +77,6 @@ function stand(
     return { state: "pending", reason: pending.reason, pendingUntil: pending.pendingUntil };
   return {
     state: "unmet",
-    reason: here[0]?.reason ?? `Nothing was found about ${requirement.claim} on the ground ${requirement.ground}.`,
+    reason: here[0]?.reason ?? nothingFound(requirement),
   };
 }

@@ -229,7 +229,7 @@ function judgeReceipt(args: VerifyArgs, wanted: Policy | undefined): Verdict {
     ...items.checks,
   ];
   const findings: Finding[] = [
-    ...reports.flatMap((r) => r.findings).map((f) => withGateway(f, gateway.delivery)),
+    ...reports.flatMap((r) => r.findings).map((f) => withGateway(f, gateway)),
     payment.finding,
     sampling.finding,
     // The log holds whatever is sent to it: that a stranger's statement is logged proves nothing for anybody.

@@ -38,16 +38,31 @@ describe("a quote that holds", () => {
     }
   });
 
-  test("the registers are compared as a whole, and RTMR3 stands apart", () => {
-    const { registers, runtime, measurement } = judge({});
+  test("the registers are compared as a whole, and RTMR3 stands apart where the configuration says what is started", () => {
+    const configured = (change: (b: Uint8Array) => void = () => {}) =>
+      judge({
+        body: (b) => {
+          b.set([1], 231);
+          change(b);
+        },
+      });
+    const { registers, runtime, measurement } = configured();
     expect(Object.keys(registers)).toEqual(["mrtd", "rtmr0", "rtmr1", "rtmr2", "mrConfigId"]);
     expect(runtime).toEqual({ rtmr3: "04".repeat(48) });
     for (const at of [136, 184, 328, 376, 424]) {
-      const other = judge({ body: (b) => b.set([9], at) });
+      const other = configured((b) => b.set([9], at));
       expect(other.measurement).not.toBe(measurement);
       expect(obstacleOf(other, required)).toBeUndefined();
     }
-    expect(judge({ body: (b) => b.set([9], 472) }).measurement).toBe(measurement);
+    expect(configured((b) => b.set([9], 472)).measurement).toBe(measurement);
+  });
+
+  test("an application that only RTMR3 holds is part of what is measured", () => {
+    const { registers, measurement } = judge({});
+    expect(registers).toMatchObject({ mrConfigId: "00".repeat(48), rtmr3: "04".repeat(48) });
+    expect(judge({ body: (b) => b.set([9], 472) }).measurement).not.toBe(measurement);
+    const bare = judge({ body: (b) => b.fill(0, 472, 520) });
+    expect(Object.keys(bare.registers)).toEqual(["mrtd", "rtmr0", "rtmr1", "rtmr2", "mrConfigId"]);
   });
 
   test("an SGX enclave's configuration is part of what is measured", () => {

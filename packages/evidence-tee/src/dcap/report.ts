@@ -26,15 +26,20 @@ export type Found = {
   events?: readonly RuntimeEvent[];
 };
 
+const isZero = (hex: string): boolean => /^0+$/.test(hex);
+
 /** The registers that stand for the code. */
 export function registersOf(body: SgxBody | TdBody): Readonly<Record<string, string>> {
   if (body.kind === "tdx") {
-    const [rtmr0, rtmr1, rtmr2] = body.rtmrs;
-    return { mrtd: body.mrTd, rtmr0, rtmr1, rtmr2, mrConfigId: body.mrConfigId };
+    const [rtmr0, rtmr1, rtmr2, rtmr3] = body.rtmrs;
+    // Where the configuration names no application, whatever was started is in RTMR3 alone (dstack): left out, any
+    // application on an accepted image would have the accepted name.
+    const started = isZero(body.mrConfigId) && !isZero(rtmr3);
+    return { mrtd: body.mrTd, rtmr0, rtmr1, rtmr2, mrConfigId: body.mrConfigId, ...(started && { rtmr3 }) };
   }
   const { mrEnclave, mrSigner, isvProdId, isvSvn, configId, configSvn } = body;
   // With key separation and sharing, who starts an enclave may give it another configuration under the same MRENCLAVE.
-  const configured = configSvn !== 0 || !/^0+$/.test(configId);
+  const configured = configSvn !== 0 || !isZero(configId);
   return {
     mrEnclave,
     mrSigner,

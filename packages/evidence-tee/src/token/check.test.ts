@@ -177,6 +177,12 @@ const refusals: readonly Refusal[] = [
     "TEE_SIMULATED_NOT_ALLOWED",
     () => ({ ...edited({}, makeIssuer("RS256", "SIMULATED-NOT-A-TEE 1")), roots: good.roots }),
   ],
+  [
+    "a pinned key set that says it is simulated, and that the trust calls a vendor's",
+    "root",
+    "TEE_SIMULATED_NOT_ALLOWED",
+    () => edited({}, makeIssuer("RS256", "SIMULATED-NOT-A-TEE 1")),
+  ],
   ["another issuer", "root", "TEE_ROOT_UNTRUSTED", () => withClaims({ iss: `${confidentialSpaceIssuer}/` })],
   ["a key set that is none", "root", "TEE_EVIDENCE_MALFORMED", () => pinned(utf8('{"keys":[1]}'))],
   ["a key that is not in the set", "chain", "TEE_ROOT_UNTRUSTED", () => withHeader({ kid: "test-2" })],

@@ -296,6 +296,12 @@ describe("nothing of the prompt leaves", () => {
       { policy: "signature & confidential:hardware(custody=hyperscaler)" },
       "ASSURANCE_NOT_OFFERED",
     ],
+    [
+      "to a place that the policy names in another claim's name",
+      {},
+      { policy: "signature & origin:hardware(custody=hyperscaler) & confidential:hardware" },
+      "ASSURANCE_NOT_OFFERED",
+    ],
     ["on an answer without an attestation", { shown: () => ({ attestation: 3 }) }, {}, "TEE_EVIDENCE_MALFORMED"],
     ["on one that is not base64", { shown: (b) => ({ ...b, attestation: "Zh==" }) }, {}, "TEE_EVIDENCE_MALFORMED"],
     ["without a trust file", {}, { trust: undefined as never }, "TRUST_MISSING"],
