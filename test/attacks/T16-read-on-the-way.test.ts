@@ -1,6 +1,10 @@
 // T16: a request that was sealed for an enclave is read, altered, answered twice or answered in clear on the way.
 import {
+  CountersignError,
+  concat,
   type EndpointPath,
+  type Envelope,
+  isSignedBy,
   type JsonObject,
   type Keyset,
   keysetDigest,
@@ -9,10 +13,12 @@ import {
   readDelivery,
   readRun,
   type Statement,
+  sha256,
   sha256Hex,
   toBase64,
   utf8,
 } from "@countersign/core";
+import { nodeSuite } from "@countersign/core/node";
 import { countersign, privateKeyWallet } from "@countersign/sdk";
 import { generatePrivateKey, readBalance } from "@countersign/settlement";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -198,7 +204,7 @@ describe("a sealed request", () => {
     ];
     for (const word of words) expect(everything.includes(word), word).toBe(false);
     // The search finds what is there.
-    expect((await place.written()).includes(JSON.parse(sealed.body).sealed.enc)).toBe(true);
+    expect((await place.written()).includes(readRun(receipt.statement).predicate.requestTag)).toBe(true);
     // Of a long row a database page may hold a part: some stretch of the kept answer is found.
     const kept = toBase64(piecesOf(text).chunks[0] as Uint8Array);
     expect((await place.written()).includes(kept.slice(100, 200))).toBe(true);
@@ -223,7 +229,10 @@ describe("a gateway that alters it", () => {
     ["changes a chunk", each((e, i) => (e.type === "sealed" && i === 1 ? { ...e, data: flip(e.data) } : e))],
     ["leaves a chunk out", each((e, i) => (i === 1 ? [] : e))],
     ["doubles a chunk", each((e, i) => (i === 1 ? [e, e] : e))],
-  ])("%s: refused, uncharged", async (_, change) => {
+    // These two the client could not open: he would have paid for nothing, and nobody could tell whose fault it is.
+    ["changes the nonce", each((e, i) => (e.type === "sealed" && i === 0 ? { ...e, data: flip(e.data) } : e))],
+    ["changes the last chunk", lastFlipped],
+  ])("%s, before the gateway's check: refused, uncharged", async (_, change) => {
     expect(await refusal(change)).toBe("OUTPUT_MISMATCH");
   });
 
@@ -340,12 +349,12 @@ describe("a node that does not keep it sealed", () => {
     expect(await refusal(lie)).toBe(code);
   });
 
-  it("breaks off a live stream where a chunk was changed, and the money comes back", async () => {
-    const cut = await refusal(
-      each((e, i) => (e.type === "sealed" && i === 1 ? { ...e, data: flip(e.data) } : e)),
-      { stream: true },
-      "live",
-    );
+  it.each<[string, Between]>([
+    ["a chunk", each((e, i) => (e.type === "sealed" && i === 1 ? { ...e, data: flip(e.data) } : e))],
+    ["the nonce", each((e, i) => (e.type === "sealed" && i === 0 ? { ...e, data: flip(e.data) } : e))],
+    ["the last chunk", lastFlipped],
+  ])("breaks off a live stream where %s was changed, and the money comes back", async (_, change) => {
+    const cut = await refusal(change, { stream: true }, "live");
     expect(cut).toContain("OUTPUT_MISMATCH");
     expect(cut).not.toContain("[DONE]");
   });
@@ -365,7 +374,7 @@ describe("a node that does not keep it sealed", () => {
 
 describe("the SDK", () => {
   const policy = "signature & tee & confidential:tee";
-  const open = async () => {
+  const open = async (way: typeof fetch = fetch) => {
     const key = generatePrivateKey();
     const wallet = privateKeyWallet(key);
     await place.world.fund(wallet.address, 100_000n);
@@ -376,6 +385,7 @@ describe("the SDK", () => {
       allowDevelopment: true,
       wallet,
       policy,
+      fetch: way,
       budget: { perRequest: 10_000n, total: 100_000n },
     });
   };
@@ -406,17 +416,49 @@ describe("the SDK", () => {
       each((e, i) => (e.type === "sealed" && i === 1 ? { ...e, data: flip(e.data) } : e)),
       /OUTPUT_MISMATCH/,
     ],
-    // The one thing that the statement cannot commit to: it is opened by the client alone, who refuses it.
-    ["an altered last chunk", lastFlipped, /CHANNEL_UNOPENED/],
+    ["an altered last chunk", lastFlipped, /OUTPUT_MISMATCH/],
   ])("refuses %s", async (_, change, code) => {
     const client = await open();
     place.between(change);
     const error = await client.chat(chat()).catch((e: unknown) => e);
     expect(JSON.stringify([(error as { code?: string }).code, String(error), (error as Error).cause])).toMatch(code);
   });
+
+  it.each(["nonce", "last chunk"])(
+    "who is given another %s after he paid holds two signatures against it",
+    async (what) => {
+      let honest = "";
+      let again: (() => Promise<string>) | undefined;
+      const client = await open(async (url, init) => {
+        const response = await fetch(url, init);
+        if (!response.ok || !new Headers(init?.headers).has("payment-signature")) return response;
+        honest = await response.text();
+        again = async () => (await fetch(url, init)).text();
+        const body = JSON.parse(honest);
+        if (what === "nonce") body.sealed.nonce = flip(body.sealed.nonce, "hex");
+        else body.sealed.chunks.push(flip(body.sealed.chunks.pop()));
+        return new Response(JSON.stringify(body), { status: 200, headers: response.headers });
+      });
+      const error = await client.chat(chat()).catch((e: unknown) => e);
+      if (!CountersignError.is(error, "CHANNEL_UNOPENED"))
+        throw new Error(`expected CHANNEL_UNOPENED: ${String(error)}`);
+      const { came, signed, statement, delivery } = error.detail.facts as Record<"statement" | "delivery", Envelope> &
+        Record<string, unknown>;
+      const run = readRun(statement);
+      expect(isSignedBy(statement, run.predicate.issuer, nodeSuite)).toBe(true);
+      expect(isSignedBy(delivery, place.world.gateway.deps.identity.key, nodeSuite)).toBe(true);
+      expect(readDelivery(delivery)).toMatchObject({ subject: run.subject, predicate: { saw: "ciphertext" } });
+      expect(run.predicate.channel?.answer).toBe(signed);
+      expect(came).not.toBe(signed);
+      // An honest gateway shows what it countersigned to whoever comes with the payment.
+      const kept = piecesOf((await again?.()) ?? "");
+      expect(kept.chunks).toEqual(piecesOf(honest).chunks);
+      expect(sha256Hex(concat(kept.nonce, ...kept.chunks.map(sha256)))).toBe(signed);
+    },
+  );
 });
 
-/** Alters the chunk behind the signed end. */
+/** Alters the chunk behind the signed end: the one with the holder's part. */
 async function* lastFlipped(events: AsyncIterable<RunEvent>): AsyncIterable<RunEvent> {
   let ended = false;
   for await (const event of events) {
@@ -440,8 +482,8 @@ describe("no enclave for it", () => {
   });
 });
 
-function flip(data: string): string {
-  const bytes = Buffer.from(data, "base64");
+function flip(data: string, as: "base64" | "hex" = "base64"): string {
+  const bytes = Buffer.from(data, as);
   bytes[30] = (bytes[30] as number) ^ 1;
-  return bytes.toString("base64");
+  return bytes.toString(as);
 }

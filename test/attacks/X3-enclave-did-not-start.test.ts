@@ -29,8 +29,7 @@ async function attested(works: { now: boolean }) {
     network: "eip155:1",
     models: ["aa".repeat(32)],
     attester,
-    keyset: undefined,
-    keep: async () => undefined,
+    random: (length) => new Uint8Array(length).fill(1),
     provenance: [],
     now: () => clock.at,
   });

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   channelAad,
-  channelKeyPair,
   clearPart,
   readPrivatePart,
   type SealedForKey,
@@ -59,6 +58,7 @@ import {
 import { decodeRequired } from "@countersign/settlement";
 import { completeReceipt, verify } from "@countersign/verify";
 import { send, signPayment, startWorld, type World } from "../../packages/gateway/src/fixtures/world.ts";
+import { channelKeyOf } from "../../packages/node/src/sealed/channel-key.ts";
 
 export const model = "countersign-pocket";
 
@@ -90,11 +90,11 @@ export async function startSealedWorld(models: readonly string[] = [model]): Pro
   const { network } = world.trust;
   const known = defaultModels(join(dir, "cache")).filter((m) => models.includes(m.id));
   for (const one of known) await registerModel(join(dir, "catalogue"), one, publisher);
-  const channelSecret = new Uint8Array(randomBytes(32));
-  const channelKey = toHex((await channelKeyPair(channelSecret)).key);
   let inForce: ReturnType<NonNullable<NodeContext["enclave"]>["current"]> | undefined;
   let registration: Envelope | undefined;
   const current = () => inForce as NonNullable<typeof inForce>;
+  const channel = await channelKeyOf(new Uint8Array(randomBytes(32)), () => current().digest);
+  const channelKey = channel.key;
   const node = await startNode(
     {
       operator: "sealed node",
@@ -110,7 +110,7 @@ export async function startSealedWorld(models: readonly string[] = [model]): Pro
     {
       enclave: {
         current,
-        channelKey: channelSecret,
+        channel: () => channel,
         attest: async () => current().attestation,
         registration: () => registration,
         register: async () => {},

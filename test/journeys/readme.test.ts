@@ -150,7 +150,7 @@ test("an enclave's answer meets tee by name of the trust file, and is refused as
 
 test("what is asked confidentially is in no file of the gateway or of the logs", async () => {
   const secret = "xylophone-4711";
-  const asked = ["--local", "--policy", "tee & confidential:tee", "--save", "sealed.json"] as const;
+  const asked = ["--local", "--policy", "tee & confidential:tee & logged", "--save", "sealed.json"] as const;
   const chat = await countersign("chat", `Remember ${secret}.`, ...asked);
   expect(chat).toMatchObject({ code: 0 });
   const trusted = ["--trust", "trust.dev.json", "--allow-development"];

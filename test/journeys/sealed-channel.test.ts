@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { channelKeyPair } from "@countersign/channel";
 import {
   attestationBytes,
   type Envelope,
@@ -28,6 +27,7 @@ import { defaultModels, describeNode, registerModel, run, startNode } from "@cou
 import { type Client, countersign, type Options } from "@countersign/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startWorld, type World } from "../../packages/gateway/src/fixtures/world.ts";
+import { channelKeyOf } from "../../packages/node/src/sealed/channel-key.ts";
 
 const model = "countersign-pocket";
 /** A word that stands nowhere but in the prompts. */
@@ -48,8 +48,7 @@ beforeAll(async () => {
   const publisher = ed25519Signer(generateSeed());
   const seed = generateSeed();
   const key = toHex(ed25519Signer(seed).publicKey);
-  const channelKey = new Uint8Array(randomBytes(32));
-  const pair = await channelKeyPair(channelKey);
+  const channel = await channelKeyOf(new Uint8Array(randomBytes(32)), () => keysetDigest(keyset()));
   const authority = makeNitroAuthority({ now: Date.now() });
   const pcrs = [0, 1, 2].map((i) => [i, new Uint8Array(48).fill(i + 1)] as const);
   const named = defaultModels(join(dir, "cache")).find((m) => m.id === model);
@@ -67,7 +66,7 @@ beforeAll(async () => {
     models: [...models],
     gpus: 0,
     keys: [
-      { use: "channel", algorithm: "x25519", key: toHex(pair.key) },
+      { use: "channel", algorithm: "x25519", key: channel.key },
       { use: "receipt", algorithm: "ed25519", key },
     ],
   });
@@ -91,7 +90,7 @@ beforeAll(async () => {
   };
   const enclave: Enclave = {
     current: () => ({ keyset: keyset(), digest: keysetDigest(keyset()), attestation: attest(null) }),
-    channelKey,
+    channel: () => channel,
     attest: async (nonce) => attest(nonce),
     registration: () => registration,
     register: async () => undefined,

@@ -1,6 +1,7 @@
 import {
   CountersignError,
   canonicalBytes,
+  type Field,
   fromBase64,
   fromHex,
   type Hex,
@@ -16,6 +17,17 @@ import * as z from "zod";
 
 /** What of a receipt only its holder reads. */
 export type PrivatePart = { readonly openings: readonly Opening[]; readonly receiptSecret: Hex };
+
+/** Fields that hold nothing of the conversation: their openings travel in clear, all others in the private part. */
+export const clearFields: ReadonlySet<string> = new Set<Field>([
+  "model",
+  "clientNonce",
+  "policy",
+  "offer",
+  "payment",
+  "promptVersion",
+  "result",
+]);
 
 const malformed = (why: string, cause?: unknown) =>
   new CountersignError("CHANNEL_MALFORMED", { message: "The sealed answer cannot be read.", why, cause });

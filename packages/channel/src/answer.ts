@@ -37,7 +37,7 @@ export type AnswerSealer = {
   readonly nonce: Uint8Array;
   /** The next chunk. `private` is the last: sealing after it is refused. @throws CHANNEL_MALFORMED */
   readonly seal: (content: Uint8Array, kind: ChunkKind) => Promise<Uint8Array>;
-  /** SHA-256 over the SHA-256 of every chunk so far; once they are sealed. */
+  /** SHA-256 over the nonce and the SHA-256 of every chunk so far, the last included; once they are sealed. */
   readonly digest: () => Hex;
 };
 
@@ -47,7 +47,10 @@ export type AnswerOpener = {
   readonly open: (chunk: Uint8Array) => Promise<{ readonly kind: ChunkKind; readonly content: Uint8Array }>;
   /** Says that nothing follows. @throws CHANNEL_TRUNCATED unless the last chunk was there */
   readonly end: () => void;
-  /** SHA-256 over the SHA-256 of every chunk before the last. */
+  /**
+   * SHA-256 over the nonce and the SHA-256 of every chunk that came, the last included: of an honest answer what the
+   * statement names. Chunks that do not open count as well, so that it shows who changed them.
+   */
   readonly digest: () => Hex;
 };
 
@@ -71,12 +74,12 @@ export async function makeSealer(secrets: AnswerSecrets, nonce: Uint8Array, firs
       hashes[index] = await hashOf(chunk);
       return chunk;
     },
-    digest: () => sha256Hex(concat(...hashes)),
+    digest: () => sha256Hex(concat(nonce, ...hashes)),
   };
 }
 
 /** @param first Index of the first chunk: for tests of the counter. */
-export async function makeOpener(secrets: AnswerSecrets, first = 0): Promise<AnswerOpener> {
+export async function makeOpener(secrets: AnswerSecrets, nonce: Uint8Array, first = 0): Promise<AnswerOpener> {
   const key = await importKey(secrets.key, "decrypt");
   const hashes: Uint8Array[] = [];
   let state: "open" | "broken" | "ended" = "open";
@@ -91,6 +94,7 @@ export async function makeOpener(secrets: AnswerSecrets, first = 0): Promise<Ans
     }
   };
   const openNext = async (chunk: Bytes) => {
+    hashes.push(await hashOf(chunk));
     if (state === "broken") throw unopened("A chunk before it did not open, so nothing after it is believed.");
     if (state === "ended") {
       state = "broken";
@@ -109,7 +113,6 @@ export async function makeOpener(secrets: AnswerSecrets, first = 0): Promise<Ans
         message: "The end mark and the private part are not one chunk.",
       });
     }
-    if (last === undefined) hashes.push(await hashOf(chunk));
     state = last === undefined ? "open" : "ended";
     return read;
   };
@@ -127,6 +130,6 @@ export async function makeOpener(secrets: AnswerSecrets, first = 0): Promise<Ans
         remedy: "Nothing of it is a whole answer: ask again.",
       });
     },
-    digest: () => sha256Hex(concat(...hashes)),
+    digest: () => sha256Hex(concat(nonce, ...hashes)),
   };
 }

@@ -34,9 +34,8 @@ async function exchange(contents: readonly Uint8Array[]) {
   const sealer = await opened.sealAnswer();
   const chunks: Uint8Array[] = [];
   for (const content of contents) chunks.push(await sealer.seal(content, "text"));
-  const before = sealer.digest();
   chunks.push(await sealer.seal(utf8('{"private":true}'), "private"));
-  return { sealed, sealer, chunks, before, open: () => sealed.openAnswer(sealer.nonce) };
+  return { sealed, sealer, chunks, open: () => sealed.openAnswer(sealer.nonce) };
 }
 
 async function readAll(opener: AnswerOpener, chunks: readonly Uint8Array[]) {
@@ -113,13 +112,13 @@ describe("answer", () => {
   test("opens as it was sealed, chunk for chunk, with one digest on both sides", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 1500 }), { maxLength: 5 }), async (contents) => {
-        const { chunks, before, open } = await exchange(contents);
+        const { chunks, sealer, open } = await exchange(contents);
         const opener = await open();
         const read = await readAll(opener, chunks);
         expect(read.map((r) => r.kind)).toEqual([...contents.map(() => "text"), "private"]);
         expect(read.slice(0, -1).map((r) => toHex(r.content))).toEqual(contents.map(toHex));
-        expect(opener.digest()).toBe(before);
-        expect(before).toBe(toHex(sha256(concat(...chunks.slice(0, -1).map(sha256)))));
+        expect(opener.digest()).toBe(sealer.digest());
+        expect(sealer.digest()).toBe(toHex(sha256(concat(sealer.nonce, ...chunks.map(sha256)))));
       }),
       { numRuns: 25 },
     );
@@ -148,6 +147,29 @@ describe("answer", () => {
     expect(await code(behind.open(flip(text, 0)))).toBe("CHANNEL_UNOPENED");
     expect(await code(behind.open(last))).toBe("CHANNEL_UNOPENED");
     expect(codeOf(() => behind.end())).toBe("CHANNEL_TRUNCATED");
+  });
+
+  test("the digest is over all that came: a flip anywhere, also in nonce or last chunk, is another one", async () => {
+    const { sealed, sealer, chunks } = await exchange([utf8("one"), utf8("two")]);
+    const digestOf = async (nonce: Uint8Array, came: readonly Uint8Array[]) => {
+      const opener = await sealed.openAnswer(nonce);
+      await Promise.allSettled(came.map((chunk) => opener.open(chunk)));
+      return opener.digest();
+    };
+    expect(await digestOf(sealer.nonce, chunks)).toBe(sealer.digest());
+    const changed = [
+      await digestOf(flip(sealer.nonce, 5), chunks),
+      ...(await Promise.all(
+        chunks.map((_, at) =>
+          digestOf(
+            sealer.nonce,
+            chunks.map((c, i) => (i === at ? flip(c, 8 * 30) : c)),
+          ),
+        ),
+      )),
+      await digestOf(sealer.nonce, chunks.slice(0, -1)),
+    ];
+    expect(new Set([sealer.digest(), ...changed]).size).toBe(changed.length + 1);
   });
 
   test("dropped, doubled, swapped, cut: every other order of chunks is refused", async () => {
@@ -203,13 +225,13 @@ describe("answer", () => {
     const opener = await sealed.openAnswer(sealer.nonce);
     const read = await Promise.all(sealedAll.map((chunk) => opener.open(chunk)));
     expect(read.slice(0, -1).map((r) => toHex(r.content))).toEqual(texts.map(toHex));
-    expect(opener.digest()).not.toBe(sealer.digest());
+    expect(opener.digest()).toBe(sealer.digest());
   });
 
   test("a key is spent before its counter turns over", async () => {
     const secrets = { key: new Uint8Array(32).fill(1), iv: new Uint8Array(12).fill(2) };
     const sealer = await makeSealer(secrets, new Uint8Array(32), 2 ** 32 - 1);
-    const opener = await makeOpener(secrets, 2 ** 32 - 1);
+    const opener = await makeOpener(secrets, new Uint8Array(32), 2 ** 32 - 1);
     const chunk = await sealer.seal(utf8("one"), "text");
     expect((await opener.open(chunk)).kind).toBe("text");
     expect(await code(sealer.seal(utf8("two"), "text"))).toBe("CHANNEL_MALFORMED");
@@ -261,11 +283,11 @@ describe("chunk", () => {
       );
     const end = utf8("final") as Uint8Array<ArrayBuffer>;
     for (const chunk of [await seal("private", new Uint8Array()), await seal("text", end)]) {
-      const opener = await makeOpener(secrets);
+      const opener = await makeOpener(secrets, new Uint8Array(32));
       expect(await code(opener.open(chunk))).toBe("CHANNEL_MALFORMED");
       expect(codeOf(() => opener.end())).toBe("CHANNEL_TRUNCATED");
     }
-    const opener = await makeOpener(secrets);
+    const opener = await makeOpener(secrets, new Uint8Array(32));
     expect((await opener.open(await seal("private", end))).kind).toBe("private");
   });
 });

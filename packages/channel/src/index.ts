@@ -1,5 +1,6 @@
 export type { AnswerOpener, AnswerSealer } from "./answer.ts";
 export {
+  clearFields,
   type PrivatePart,
   readPrivatePart,
   readSealedAnswer,

@@ -94,7 +94,7 @@ export async function sealRequest(args: {
       if (nonce.length !== 32) {
         throw new CountersignError("CHANNEL_MALFORMED", { message: "The sealed answer's nonce is not 32 bytes." });
       }
-      return makeOpener(await deriveAnswerSecrets(secret, enc, nonce));
+      return makeOpener(await deriveAnswerSecrets(secret, enc, nonce), nonce);
     },
   };
 }

@@ -1,11 +1,14 @@
 import { readFile } from "node:fs/promises";
 import {
   CountersignError,
+  type Envelope,
   fromUtf8,
   noTrust,
+  parseJson,
   parseReceipt,
   parseTrust,
   type Receipt,
+  readRegistration,
   type Trust,
 } from "@countersign/core";
 
@@ -40,6 +43,10 @@ export async function readText(path: string): Promise<string> {
 export async function readTrust(path: string | undefined): Promise<Trust> {
   return path === undefined ? noTrust : parseTrust(await readText(path));
 }
+
+/** Registrations out of files: envelopes as `countersign node register --out` keeps them. @throws STATEMENT_MALFORMED */
+export const readRegistrations = (paths: readonly string[] = []): Promise<readonly Envelope[]> =>
+  Promise.all(paths.map(async (path) => readRegistration(parseJson(await readText(path))).envelope));
 
 /** A receipt out of a file: the document itself, or an answer that carries one in `countersign`. @throws RECEIPT_MALFORMED */
 export async function readReceipt(path: string): Promise<Receipt> {

@@ -52,6 +52,11 @@ const commands: readonly { readonly name: string; readonly summary: string; read
     load: async () => (await import("./commands/measurement.ts")).measurementCommand,
   },
   {
+    name: "keys",
+    summary: "make a seed, and show the public key of one",
+    load: async () => (await import("./commands/keys.ts")).keysCommand,
+  },
+  {
     name: "log",
     summary: "read and check the transparency log",
     load: async () => (await import("./commands/log.ts")).logCommand,

@@ -54,7 +54,7 @@ export const statementShape = z.strictObject({
       key: hex32,
       /** SHA-256 of the sealed body as it arrived: the bytes that the payment commits to. */
       request: hex32,
-      /** SHA-256 over the SHA-256 of each sealed chunk before the last. */
+      /** SHA-256 over the answer's nonce and the SHA-256 of each sealed chunk, the last included. */
       answer: hex32,
     })
     .optional(),

@@ -432,4 +432,17 @@ describe("provenance", () => {
   ])("a record %s is none", (_, run) => {
     expect(run()).toMatchObject({ status: "refused", code: "TEE_MEASUREMENT_NOT_LOGGED" });
   });
+
+  test("where nobody asks for one, a record that does not hold is not said to be missing", () => {
+    const provenance = [{ statement: record({ revoked: true }), entry: entryOf(record()), proof: "proof" }];
+    const said = (attached: Attestation["provenance"]) =>
+      judge({ attestation: makeAttestation({ change: (a) => ({ ...a, provenance: attached }) }) }).checks.find(
+        (c) => c.id === "tee.provenance",
+      );
+    expect(said(provenance as Attestation["provenance"])).toMatchObject({
+      status: "not-run",
+      detail: expect.stringContaining("Records are attached, and none"),
+    });
+    expect(said([])?.detail).toContain("no record is attached");
+  });
 });

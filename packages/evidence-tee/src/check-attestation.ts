@@ -123,7 +123,11 @@ export function checkAttestation(args: AttestationArgs): AttestationReport {
     const found = checkMain(args, read as Attestation);
     checks.push(...found.checks);
     if (found.refused) fault(found.refused.code, found.refused.why);
-    return { detail: `${found.report.vendor}, ${found.entry.assurance}.`, value: found };
+    const { vendor } = found.report;
+    const { assurance } = found.entry;
+    // A simulation's document has a vendor's form and nothing else of the vendor's.
+    const detail = assurance === "simulated" ? `Simulated, in the form of ${vendor}'s.` : `${vendor}, ${assurance}.`;
+    return { detail, value: found };
   });
   step("keyset", "The keyset was in force, for this network", () => requireInForce((read as Attestation).keyset, args));
   step("models", "The models were measured before the keys were made", () =>
@@ -358,5 +362,9 @@ function requireProvenance(
       "TEE_MEASUREMENT_NOT_LOGGED",
       "The trust asks for a logged record of its build, and none that holds is attached.",
     );
-  return { detail: "Nobody asks for it, and no record is attached.", value: "none", ran: false };
+  const detail =
+    provenance.length === 0
+      ? "Nobody asks for it, and no record is attached."
+      : "Nobody asks for it. Records are attached, and none is logged, trusted and about this measurement.";
+  return { detail, value: "none", ran: false };
 }

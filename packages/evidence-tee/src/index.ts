@@ -26,6 +26,7 @@ export { checkNitro } from "./nitro/check.ts";
 export { unwrapDstack, unwrapNsm } from "./nitro/frames.ts";
 export { checkNvidia } from "./nvidia/check.ts";
 export { checkNvidiaEat, nvidiaIssuer } from "./nvidia/check-eat.ts";
+export { type PlatformWords, platformWords } from "./platform-words.ts";
 export { rememberVendorSignatures } from "./remember.ts";
 export { pinnedRoots } from "./roots.ts";
 export { openHclReport } from "./snp/hcl.ts";

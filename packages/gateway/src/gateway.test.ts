@@ -5,6 +5,8 @@ import { parseReceipt, type Verdict } from "@countersign/core";
 import { readBalance } from "@countersign/settlement";
 import { verify } from "@countersign/verify";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Served } from "./catalogue.ts";
+import { challengeOverHttp } from "./challenge.ts";
 import { chatBody, codeOf, defaultLimits, pay, send, signPayment, startWorld, type World } from "./fixtures/world.ts";
 
 let world: World;
@@ -34,6 +36,37 @@ const judge = (receipt: unknown, body: string, answer: string, path = "/v1/chat/
   });
 
 const balance = () => readBalance(world.chain.rpc, world.contracts.token.address, world.payer.address);
+
+it("asks an enclave for no more attestations than it bears, whoever asks", async () => {
+  const { deps, url } = world.gateway;
+  const own = deps.challenge;
+  const attested = [
+    { nodeUrl: "http://node.test", attestation: {}, registration: {}, deployment: { model: { id: "pocket" } } },
+  ] as unknown as readonly Served[];
+  let asked = 0;
+  const challenge = challengeOverHttp({
+    served: () => attested,
+    token: null,
+    now: () => 0,
+    fetch: async () => {
+      asked++;
+      return new Response(new Uint8Array([1]));
+    },
+  });
+  Object.assign(deps, { challenge });
+  try {
+    const ask = () => fetch(`${url}/v1/nodes/attestation?model=pocket&nonce=${"ab".repeat(32)}`);
+    const statuses: number[] = [];
+    for (let i = 0; i < 64; i++) statuses.push((await ask()).status);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    const refused = await ask();
+    expect(refused.status).toBe(429);
+    expect(await codeOf(refused)).toBe("RATE_LIMITED");
+    expect(asked).toBe(64);
+  } finally {
+    Object.assign(deps, { challenge: own });
+  }
+});
 
 describe("a paid chat", () => {
   it("answers with a receipt that the client checks himself", async () => {

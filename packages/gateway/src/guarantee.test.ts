@@ -97,6 +97,25 @@ describe("what is offerable", () => {
     expect(named("fake node", "issuer:signature")).toBe("offerable");
   });
 
+  it("says what is offered instead, and what can never be", () => {
+    const why = (text: string, shown?: Served["attestation"]) => {
+      const one = { ...(served[0] as Served), ...(shown && { attestation: shown }) };
+      const guarantees = shown ? [parsePolicy("model:hardware & origin:hardware")] : one.guarantees;
+      const demand: Demand = { policy: parsePolicy(text), release: "met", deadline: null, source: "request" };
+      const found = matchGuarantee(demand, { ...one, guarantees }, order(), { logged: true });
+      return found.state === "short" ? found.missing.map((m) => m.why).join("; ") : "";
+    };
+    const facts = { custody: "self-hosted", tcb: "vendor-managed", assurance: "simulated" };
+    const shown = { facts } as unknown as NonNullable<Served["attestation"]>;
+    expect(why("model:hardware(custody=hyperscaler, tcb=vendor-managed)", shown)).toBe(
+      "it is offered with custody=self-hosted",
+    );
+    expect(why("request:hardware(custody=hyperscaler)", shown)).toBe("it is offered with custody=self-hosted");
+    expect(why("model:signature(scope=origin)")).toBe("it is offered with scope=inference");
+    expect(why("confidential:signature", shown)).toContain("only stand on hardware");
+    expect(why("confidential:hardware", shown)).toContain("must come sealed");
+  });
+
   it("offers late evidence only to those who do not wait for it", () => {
     expect(match("audited", "execution:reexecution")).toBe("execution:reexecution");
     expect(match("audited", "execution:reexecution", { release: "signed" })).toBe(late);

@@ -103,12 +103,21 @@ function whyMissing(
     return "it arrives after the answer; ask with release=signed or release=live";
   }
   if (kept) return undefined;
-  if (ways(guarantee).flat().some(same)) return "it is offered with other facts";
-  if (requirement.claim === "confidential" && served.attestation) {
-    return "the request must come sealed to the node's attested key, as the SDK sends it";
+  const near = [...ways(guarantee).flat(), ...added].find(same);
+  if (near !== undefined) return `it is offered with ${otherFacts(requirement, factsOf(near, served))}`;
+  if (requirement.claim === "confidential") {
+    if (requirement.ground !== "hardware")
+      return "it can only stand on hardware: a signature cannot show what its signer has read; ask for confidential:tee";
+    if (served.attestation) return "the request must come sealed to the node's attested key, as the SDK sends it";
   }
   if (requirement.claim === "sampling") return "draw the nonce yourself (X-Countersign-Nonce)";
   return "no deployment of this model delivers it";
+}
+
+/** What is offered of the facts that were demanded, where it is not what was demanded. */
+function otherFacts({ facts }: Requirement, offered: Requirement["facts"]): string {
+  const other = Object.entries(facts).filter(([name, wanted]) => !factsSuffice(offered, { [name]: wanted }));
+  return other.map(([name]) => (offered[name] === undefined ? `no ${name}` : `${name}=${offered[name]}`)).join(", ");
 }
 
 /** The refusal when no deployment can keep the demand: it names what is missing, before anybody pays (O6). */

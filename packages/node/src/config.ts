@@ -44,6 +44,8 @@ export const nodeConfigShape = z.strictObject({
   port: z.number().int().min(0).max(65_535).optional(),
   /** Registration of the node's key by a registrar. An enclave gets it later: its key is born when it starts. */
   registration: envelopeShape.optional(),
+  /** Registrars whose word an enclave takes for its key; absent: the first one that registers it (docs/enclave.md). */
+  registrars: z.array(hex32).min(1).max(64).optional(),
   /** Public keys of the gateways whose offers it works for. */
   gateways: z.array(hex32).min(1).max(64),
   /** Public keys of publishers whose manifests it serves. */

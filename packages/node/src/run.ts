@@ -5,9 +5,9 @@ import type { Engines } from "./engines/engines.ts";
 import { executeEmbedding, executeTensors } from "./execute-tensors.ts";
 import { executeText } from "./execute-text.ts";
 import { executeUpstream } from "./execute-upstream.ts";
-import type { Execute, Execution } from "./execution.ts";
+import type { Execute } from "./execution.ts";
 import { readTask } from "./read-task.ts";
-import { type SealContext, sealRun } from "./seal.ts";
+import { commitRun, type SealContext, sealRun, signCommitted } from "./seal.ts";
 import { answerSealed } from "./sealed/answer.ts";
 import { type OpenContext, type OpenedJob, openJob } from "./sealed/open-job.ts";
 import { quiet } from "./sealed/quiet.ts";
@@ -56,13 +56,15 @@ export async function* run(
     if (opened) {
       yield* answerSealed(opened, execute(checked, node.engines, stop), {
         ...node,
-        finish: (execution, channel) => signRun(checked, execution, node, stop, channel),
+        commit: (execution) => commitRun(checked, execution, node),
+        sign: (execution, committed, channel) =>
+          signOnce(checked, node, stop, () => signCommitted(checked, execution, committed, node, channel)),
       });
       return;
     }
     const execution = yield* execute(checked, node.engines, stop);
     for (const [choice, { output }] of execution.outputs.entries()) yield { type: "output", choice, output };
-    yield await signRun(checked, execution, node, stop);
+    yield await signOnce(checked, node, stop, () => sealRun(checked, execution, node));
   } catch (error) {
     // What an error says of an opened request is content.
     yield toErrorEvent(opened ? quiet(error) : error);
@@ -75,15 +77,10 @@ export async function* run(
   }
 }
 
-async function signRun(
-  checked: CheckedJob,
-  execution: Execution,
-  node: NodeContext,
-  stop: AbortSignal,
-  channel?: Parameters<typeof sealRun>[3],
-): Promise<ReturnType<typeof sealRun>> {
+/** Signs a run, unless its caller left, and keeps its tag: no offer is answered twice. */
+async function signOnce<D>(checked: CheckedJob, node: NodeContext, stop: AbortSignal, sign: () => D): Promise<D> {
   stop.throwIfAborted();
-  const done = sealRun(checked, execution, node, channel);
+  const done = sign();
   await node.tags.sign(checked.requestTag, checked.offer.expires);
   return done;
 }

@@ -1,8 +1,10 @@
 import {
+  type Commitment,
   canonicalBytes,
   commit,
   type Envelope,
   fromHex,
+  type Hex,
   leafBytes,
   modelLeafShape,
   offerLeafShape,
@@ -31,22 +33,25 @@ export type SealContext = {
   readonly enclave?: NodeEnclave;
 };
 
-/**
- * Commits to a run and signs it: sixteen salted leaves, one root, one statement (spec/receipt.md §3, §4).
- *
- * The receipt secret is drawn here, given to the gateway for the payer, and kept nowhere.
- */
-export function sealRun(
+type Done = Extract<RunEvent, { readonly type: "done" }>;
+
+/** A run that is committed to and not signed yet: what a sealed answer's private part is made of. */
+export type CommittedRun = Commitment & { readonly receiptSecret: Hex };
+
+/** Commits to a run and signs it: sixteen salted leaves, one root, one statement (spec/receipt.md §3, §4). */
+export const sealRun = (checked: CheckedJob, execution: Execution, context: SealContext): Done =>
+  signCommitted(checked, execution, commitRun(checked, execution, context), context);
+
+/** Commits to a run. The receipt secret is drawn here, given out for the payer, and kept nowhere. */
+export function commitRun(
   checked: CheckedJob,
   execution: Execution,
-  context: SealContext,
-  /** How request and answer travelled, when sealed. */
-  channel?: Statement["channel"],
-): Extract<RunEvent, { readonly type: "done" }> {
-  const { job, request, served, offer } = checked;
+  context: Pick<SealContext, "random">,
+): CommittedRun {
+  const { job, request, served } = checked;
   const { deployment } = served;
   const receiptSecret = context.random(32);
-  const { roots, leaves, openings } = commit(
+  const commitment = commit(
     {
       ...request.contents,
       forwarded: execution.forwarded,
@@ -74,6 +79,20 @@ export function sealRun(
     },
     () => receiptSecret,
   );
+  return { ...commitment, receiptSecret: toHex(receiptSecret) };
+}
+
+/** Signs a run that was committed to. */
+export function signCommitted(
+  checked: CheckedJob,
+  execution: Execution,
+  { roots, leaves, openings, receiptSecret }: CommittedRun,
+  context: SealContext,
+  /** How request and answer travelled, when sealed. */
+  channel?: Statement["channel"],
+): Done {
+  const { job, served, offer } = checked;
+  const { deployment } = served;
   const statement: Statement = {
     suite: "countersign/receipt/v1",
     network: offer.network,
@@ -106,7 +125,7 @@ export function sealRun(
     statement: makeSignature({ roots }, statement, signer),
     leaves,
     openings,
-    receiptSecret: toHex(receiptSecret),
+    receiptSecret,
     result: execution.result,
     keys: context.keys,
     ...(enclave && {

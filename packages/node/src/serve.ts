@@ -19,7 +19,6 @@ import { deploy, isPresent } from "./deploy.ts";
 import type { NodeEnclave } from "./enclave/attested.ts";
 import { defaultEngineLimits, Engines } from "./engines/engines.ts";
 import { type NodeContext, run, systemRandom } from "./run.ts";
-import { channelKeyOf } from "./sealed/channel-key.ts";
 import { RequestTags } from "./tags.ts";
 
 /** Bytes of a job: 64 MiB of tensors in base64, twice. */
@@ -271,8 +270,10 @@ export async function startNode(
     ...(enclave && { enclave }),
     engines,
     tags: await RequestTags.open(`${config.state}/request-tags.txt`, now()),
-    spent: await RequestTags.open(`${config.state}/sealed-requests.txt`, now()),
-    ...(enclave && { channel: await channelKeyOf(enclave) }),
+    // As well: each keyset has a key of its own.
+    get channel() {
+      return enclave?.channel();
+    },
     runLimit: config.runLimit ?? 300_000,
   };
   const node = await serveNode(

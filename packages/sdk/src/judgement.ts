@@ -46,7 +46,7 @@ export type Unjudged = {
   readonly payment: unknown;
   /** The answer as it will be handed on. */
   readonly body: Uint8Array;
-  /** Digest over the sealed chunks that it was opened from. */
+  /** Digest over nonce and sealed chunks that it was opened from. */
   readonly answer?: Hex | undefined;
 };
 

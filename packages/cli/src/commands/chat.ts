@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline/promises";
-import { CountersignError, type JsonObject, type Verdict } from "@countersign/core";
+import { CountersignError, type JsonObject, type Receipt, readEvidence, type Verdict } from "@countersign/core";
 import type { CallOptions } from "@countersign/sdk";
 import type { Command } from "commander";
 import { type Connection, type ConnectOptions, connect, connectable } from "../connect.ts";
@@ -119,7 +119,7 @@ async function ask(
   const started = performance.now();
   if (options.json) {
     const { text, verdict, payment, receipt } = await connection.client.chat(body, call);
-    if (options.save !== undefined) await writeFile(options.save, `${JSON.stringify(receipt)}\n`, { mode: 0o600 });
+    if (options.save !== undefined) await save(options.save, receipt);
     printJson({ text, outcome: verdict.outcome, verdict, payment, receiptRoot: verdict.receiptRoot });
     return text ?? "";
   }
@@ -135,10 +135,24 @@ async function ask(
   const { verdict, payment, receipt } = await stream.judged;
   print(footer(verdict, payment?.amount, performance.now() - started));
   if (options.save !== undefined) {
-    await writeFile(options.save, `${JSON.stringify(receipt)}\n`, { mode: 0o600 });
+    await save(options.save, receipt);
     note(`Receipt written to ${options.save}. It is your own copy: it can open every field.`);
   }
   return text;
+}
+
+async function save(path: string, receipt: Receipt): Promise<void> {
+  await writeFile(path, `${JSON.stringify(receipt)}\n`, { mode: 0o600 });
+  const said = shortLived(receipt);
+  if (said !== undefined) note(paint("yellow", said, process.stderr));
+}
+
+/** What to say of a receipt whose attestation lapses within hours because no log says when it was used; else undefined. */
+export function shortLived({ evidence, inclusion }: Pick<Receipt, "evidence" | "inclusion">): string | undefined {
+  const isTee = ({ envelope }: Receipt["evidence"][number]) => readEvidence(envelope).predicate.kind === "tee";
+  return inclusion.length === 0 && evidence.some(isTee)
+    ? 'This receipt is not logged: its attestation is judged for now, and lapses within about three hours. Ask for "tee & logged" to keep it checkable.'
+    : undefined;
 }
 
 const footer = (verdict: Verdict, amount: string | undefined, ms: number): string =>

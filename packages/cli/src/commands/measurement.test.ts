@@ -113,3 +113,17 @@ test("publish hands the record to a gateway and keeps it with entry and proof", 
   expect(bodies).toEqual([`POST /v1/measurements ${JSON.stringify({ statement })}`]);
   expect(await readJson("kept.json")).toEqual({ statement, entry: "ZW50cnk", proof: "proof" });
 });
+
+test("a gateway's refusal of a record is told in its words, with its code", async () => {
+  server = createServer((_request, response) => {
+    const error = { message: "The record is not signed by a publisher.\nCode: NOT_AUTHORISED", code: "NOT_AUTHORISED" };
+    response.writeHead(403).end(JSON.stringify({ error }));
+  });
+  await new Promise<void>((resolve) => server?.listen(0, "127.0.0.1", resolve));
+  const gateway = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await run("sign", await draftFile(), "--out", at("signed.json"));
+  out = "";
+  expect(await run("publish", at("signed.json"), "--gateway", gateway, "--out", at("kept.json"))).toBe(64);
+  expect(out).toContain("The gateway refused: The record is not signed by a publisher.");
+  expect(out).not.toContain("{");
+});

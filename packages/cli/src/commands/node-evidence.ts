@@ -6,8 +6,8 @@ import { checkAttestation } from "@countersign/evidence-tee";
 import { lookUp } from "@countersign/verify";
 import type { Command } from "commander";
 import { conclusion, printBlocks, showChecks } from "../evidence/show-report.ts";
-import { readTrust } from "../files.ts";
-import { fetchAttestation } from "../network/enclave-node.ts";
+import { readRegistrations, readTrust } from "../files.ts";
+import { fetchAttestation, fetchRegistration } from "../network/enclave-node.ts";
 import { note, printJson } from "../terminal.ts";
 import { showAttestation } from "./verify-evidence.ts";
 
@@ -15,6 +15,7 @@ type Options = {
   readonly node: string;
   readonly nonce?: string;
   readonly trust?: string;
+  readonly registration?: readonly string[];
   readonly allowDevelopment?: boolean;
   readonly out?: string;
   readonly json?: boolean;
@@ -31,6 +32,7 @@ export function nodeEvidenceCommand(node: Command): void {
     .requiredOption("--node <url>", "address of the enclave's node")
     .option("--nonce <hex>", "the nonce to ask with (default: a fresh one)")
     .option("--trust <file>", "whom and which measurements to believe; without it nobody")
+    .option("--registration <file...>", "registrations of its key (default: the one that the node shows)")
     .option("--allow-development", "let a simulated enclave stand in for hardware")
     .option("--out <file>", "keep the attestation's bytes, for countersign verify --evidence FILE --format attestation")
     .option("--json", "print JSON")
@@ -38,14 +40,17 @@ export function nodeEvidenceCommand(node: Command): void {
       if (options.nonce !== undefined && !/^[0-9a-f]{64}$/.test(options.nonce))
         throw new CountersignError("COMMAND_MISUSED", { message: "--nonce takes 64 lowercase hexadecimal digits." });
       const nonce = (options.nonce ?? toHex(randomBytes(32))) as Hex;
-      const attestation = await fetchAttestation(options.node, process.env.COUNTERSIGN_NODE_TOKEN ?? null, nonce);
+      const token = process.env.COUNTERSIGN_NODE_TOKEN ?? null;
+      const attestation = await fetchAttestation(options.node, token, nonce);
       if (options.out !== undefined) await writeFile(options.out, attestation);
       const trust = await readTrust(options.trust);
+      // A registration says where the machine stands. Whoever hands it over, only a trusted registrar's signature counts.
+      const shown = options.registration === undefined ? await fetchRegistration(options.node, token) : undefined;
+      const registrations = shown === undefined ? await readRegistrations(options.registration) : [shown];
       const at = Date.now();
       const { checks, outcome } = checkAttestation({
         attestation,
-        // A registration says where the machine stands; the node does not show it here, so custody is unknown.
-        registrations: [],
+        registrations,
         trust,
         at,
         nonce,
@@ -61,6 +66,8 @@ export function nodeEvidenceCommand(node: Command): void {
         showChecks(checks),
         conclusion({ at, obstacle }, `under the trust "${trust.name}"`),
       ]);
+      if (registrations.length === 0)
+        note("The node shows no registration, so its custody is unknown: register it, or give --registration FILE.");
       if (options.trust === undefined) note("No trust file was named, so nobody is believed: --trust FILE.");
     });
 }

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { CountersignError, custodyClasses, fromHex, parseTrust } from "@countersign/core";
 import { ed25519Signer } from "@countersign/core/node";
 import type { Command } from "commander";
@@ -14,6 +15,8 @@ type Options = {
   readonly custodyGround: string;
   readonly operator: string;
   readonly days: string;
+  readonly out?: string;
+  readonly allowDevelopment?: boolean;
   readonly json?: boolean;
 };
 
@@ -51,6 +54,8 @@ export function nodeRegisterCommand(node: Command): void {
     .requiredOption("--custody-ground <word>", `what your word for it rests on: ${grounds.join(", ")}`)
     .requiredOption("--operator <name>", "who runs it")
     .option("--days <n>", "how long the registration holds, at most 400", "90")
+    .option("--out <file>", "keep the registration, for countersign verify and node evidence --registration FILE")
+    .option("--allow-development", "register a simulated enclave: a stand-in that shows nothing about hardware")
     .option("--json", "print JSON")
     .action(async (options: Options) => {
       const days = Number(options.days);
@@ -68,8 +73,10 @@ export function nodeRegisterCommand(node: Command): void {
         operator: options.operator,
         notAfter: Date.now() + days * 86_400_000,
         now: Date.now,
+        allowDevelopment: options.allowDevelopment ?? false,
         onChecks: (checks) => !options.json && print(`${showChecks(checks)}\n`),
       });
+      if (options.out !== undefined) await writeFile(options.out, `${JSON.stringify(done.registration)}\n`);
       const { keysetDigest, facts } = done.accepted;
       if (options.json)
         return printJson({ keyset: keysetDigest, facts, registration: done.registration, entry: done.entry });

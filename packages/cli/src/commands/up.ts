@@ -97,7 +97,7 @@ export function showNetwork(network: Network): string {
     "",
     table(["process", "", "pid", "address"], [["chain", paint("green", "up"), "", network.chain.url], ...processes]),
     "",
-    `page      ${network.gatewayUrl}/`,
+    network.page ? `page      ${network.gatewayUrl}/` : "page      not built here: npm run page, then start again",
     `OpenAI    ${network.gatewayUrl}/v1   (paid: use the SDK's fetch, or countersign chat)`,
     `network   eip155:${network.chain.chainId}, tUSD at ${network.chain.token}`,
     `wallet    ${network.walletAddress} holds test tokens: countersign chat --local pays with it`,
@@ -105,6 +105,7 @@ export function showNetwork(network: Network): string {
     ...(network.enclave
       ? [
           `enclave   SIMULATED (${network.enclave.tier}), holds ${network.enclave.models.join(", ")}: it proves nothing about hardware`,
+          ...(network.enclave.missing === null ? [] : [`          ${printable(network.enclave.missing)}`]),
         ]
       : []),
     ...(network.absent.length > 0
@@ -179,7 +180,7 @@ export function upCommand(program: Command): void {
         print(
           failed
             ? paint("red", "The self-check found failures, see above.")
-            : paint("green", "Every answer was paid, receipted and met its policy under trust.dev.json."),
+            : paint("green", `Every answer was paid, receipted and met its policy under ${network.trustFile}.`),
         );
       };
       if (options.check) await Promise.race([check(), ending]);

@@ -1,9 +1,19 @@
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { TeeCheck } from "@countersign/evidence-tee";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { code, makeEnclave, measurement, registerPlace, trusting, vendor } from "../../../../test/fixtures/enclave.ts";
+import {
+  code,
+  makeEnclave,
+  measurement,
+  registerPlace,
+  simulation,
+  trusting,
+  vendor,
+} from "../../../../test/fixtures/enclave.ts";
 import { now } from "../../../../test/fixtures/network.ts";
+import { optionFor } from "../evidence/missing.ts";
 import { main } from "../main.ts";
 
 const enclave = makeEnclave();
@@ -85,7 +95,66 @@ test("debug needs its word", async () => {
   const look = (...words: string[]) => verify(document, "--format", "nitro", "--at", time, "--root", root, ...words);
   expect(await look()).toBe(2);
   expect(out).toContain("TEE_DEBUG_MODE");
+  out = "";
   expect(await look("--allow-debug")).toBe(0);
+  expect(out).toMatch(/PROVES NOTHING.*DEBUG MODE.*--allow-debug/);
+  expect(out).not.toMatch(/\bACCEPTED .* at the time/);
+  out = "";
+  expect(await look("--allow-debug", "--json")).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({ allowed: ["debug"] });
+  out = "";
+  await nitro("--at", time, "--root", root, "--allow-debug", "--json");
+  expect(JSON.parse(out)).toMatchObject({ allowed: [] });
+});
+
+test("an option's word that does not exist is refused before anything is judged", async () => {
+  for (const words of [
+    ["--max-age", "abc"],
+    ["--max-age", "-5"],
+    ["--floor", "foo=1"],
+    ["--allow-status", "up-to-data"],
+    ["--signature", "x"],
+    ["--registration", "x"],
+  ])
+    expect(await nitro("--at", time, "--root", root, ...words), words.join(" ")).toBe(64);
+  const tdx = (...words: string[]) => verify(enclave.document, "--format", "tdx", "--at", time, ...words);
+  expect(await tdx("--allow-status", "out-of-data")).toBe(64);
+  expect(err).toContain("out-of-date");
+  expect(await tdx("--floor", "pcesvn=1")).toBe(64);
+  expect(await tdx("--floor", "pceSvn=1", "--allow-status", "out-of-date")).toBe(2);
+  const bundle = (...words: string[]) => verify(enclave.attestation, "--format", "attestation", "--at", time, ...words);
+  expect(await bundle("--allow-debug")).toBe(64);
+  expect(await bundle("--measurement", measurement)).toBe(64);
+});
+
+test("a TPM's quote without its signature is asked for it", async () => {
+  expect(await verify(Uint8Array.of(0xff, 0x54, 0x43, 0x47), "--format", "tpm2", "--at", time)).toBe(64);
+  expect(err).toContain("--signature");
+});
+
+test("a check that did not run names the option that supplies what is missing", async () => {
+  const notRun = (id: TeeCheck["id"], why = "It is missing."): TeeCheck => ({ id, title: id, result: "not-run", why });
+  expect(optionFor("sev-snp", notRun("revocation"))).toContain("--crl");
+  expect(optionFor("sev-snp", notRun("tcb"))).toContain("--floor");
+  expect(optionFor("tpm2", notRun("freshness"))).toContain("--nonce");
+  expect(optionFor("confidential-space", notRun("root"))).toContain("jwks=");
+  expect(optionFor("sev-snp", notRun("freshness"))).toBeUndefined();
+  expect(optionFor("sev-snp", notRun("revocation", '"root" failed before it.'))).toBeUndefined();
+});
+
+test("where the times differ, each result has its own sentence", async () => {
+  expect(await nitro("--at", time, "--root", root)).toBe(0);
+  expect(out).toMatch(/validity +yes +passed +failed TEE_CERT_EXPIRED +.*At the time: All of them until .* Now: /);
+});
+
+test("a simulation is shown as one, whoever's form its document has", async () => {
+  const { document } = makeEnclave({ authority: simulation });
+  const look = (...words: string[]) => verify(document, "--format", "nitro", "--at", time, ...words);
+  expect(await look()).toBe(2);
+  expect(out).toMatch(/vendor +simulated, in the form of AWS's/);
+  out = "";
+  expect(await look("--root", `${simulation.rootDigest}=simulated`)).toBe(0);
+  expect(out).toMatch(/vendor +simulated, in the form of AWS's/);
 });
 
 test("one cannot do without what makes it evidence", async () => {
@@ -131,4 +200,5 @@ test("an attestation is judged by a trust file, and without one nobody is believ
 test("what cannot be read is a failed check and no crash", async () => {
   expect(await verify(Uint8Array.of(0x84, 1, 2, 0xff), "--format", "nitro", "--at", time)).toBe(2);
   expect(out).toMatch(/form +yes +failed TEE_EVIDENCE_MALFORMED/);
+  expect(out).not.toContain("vendor-managed");
 });

@@ -1,10 +1,9 @@
 import {
   type AttestationFormat,
+  CountersignError,
   fromBase64,
   keyFor,
-  parseJson,
   readAttestation,
-  readRegistration,
   sha256Hex,
   toHex,
 } from "@countersign/core";
@@ -19,6 +18,7 @@ import {
 } from "@countersign/evidence-tee";
 import { lookUp } from "@countersign/verify";
 import { type FoundDocument, joinQuote, readDocuments } from "../evidence/file-form.ts";
+import { optionFor } from "../evidence/missing.ts";
 import {
   type EvidenceOptions,
   readCollateral,
@@ -26,24 +26,27 @@ import {
   readFormat,
   readFrame,
   readHex,
+  readMaxAge,
   readMeasurements,
   readRoots,
+  readStatuses,
   readWithout,
+  requireFitting,
 } from "../evidence/options.ts";
 import {
   checkTable,
+  concludeDocument,
   conclusion,
   factTable,
+  isReadable,
   type Judged,
+  type Obstacle,
   printBlocks,
   showChecks,
   warnUnasked,
 } from "../evidence/show-report.ts";
-import { readBytes, readText, readTrust } from "../files.ts";
+import { readBytes, readRegistrations, readTrust } from "../files.ts";
 import { note, print, printable, printJson, table } from "../terminal.ts";
-
-/** Seconds that a document without our nonce may be old. */
-const usualAge = 300;
 
 /**
  * `countersign verify --evidence`: checks a raw document from anywhere and explains each check. No network.
@@ -52,6 +55,7 @@ const usualAge = 300;
  */
 export async function verifyEvidence(options: EvidenceOptions, at: number | undefined, now: number): Promise<void> {
   const format = readFormat(options.format);
+  requireFitting(format, options);
   const bytes = await readBytes(options.evidence);
   if (at === undefined && !options.json)
     note(
@@ -82,30 +86,31 @@ async function verifyDocument(
   ];
   const required = [...new Set([...formats[format].required.filter((id) => !without.includes(id)), ...asked])];
   const args: Omit<DocumentArgs, "at"> = {
-    document:
-      options.signature === undefined ? found.document : joinQuote(found.document, await readBytes(options.signature)),
+    document: await readDocument(format, found.document, options.signature),
     roots: readRoots(format, options.root),
     collateral: [...found.collateral, ...(await readCollateral(format, options))],
     measurements,
     revoked: [],
     tcb: {
-      statuses: options.allowStatus ?? [],
+      statuses: readStatuses(format, options.allowStatus),
       advisories: options.allowAdvisory ?? [],
-      floors: readFloors(options.floor),
+      floors: readFloors(format, options.floor),
     },
     allowDebug: options.allowDebug ?? false,
     binding,
     nonce,
-    maxAge: 1000 * Number(options.maxAge ?? usualAge),
+    maxAge: readMaxAge(options.maxAge),
     suite: nodeSuite,
   };
   const judge = (time: number): Judged => {
     const report = formats[format].check({ ...args, at: time });
-    return { at: time, report, obstacle: obstacleOf(report, required) };
+    return { at: time, report, obstacle: obstacleIn(format, report, required) };
   };
   const judged = at === undefined ? [judge(now)] : [judge(at), judge(now)];
   const [first, second] = judged as [Judged, Judged?];
-  if (options.json) printJson({ format, read: found.said, required, without, judged: judged.map(plainly) });
+  // What the caller's word let pass that would have refused: no program may take it for an ordinary acceptance.
+  const allowed = options.allowDebug === true && first.report.debug === true ? ["debug"] : [];
+  if (options.json) printJson({ format, read: found.said, required, without, allowed, judged: judged.map(plainly) });
   else {
     printBlocks([
       `${format} document, ${found.said}, SHA-256 ${sha256Hex(args.document)}`,
@@ -117,8 +122,8 @@ async function verifyDocument(
           ? ["Its root is a simulation's: it says nothing about hardware."]
           : []),
         ...warnUnasked({ measurements, binding, nonce }),
-        conclusion(first, at === undefined ? "now" : "at the time"),
-        ...(second ? [conclusion(second, "now")] : []),
+        concludeDocument(first, at === undefined ? "now" : "at the time"),
+        ...(second ? [concludeDocument(second, "now")] : []),
       ].join("\n"),
     ]);
     print();
@@ -126,7 +131,35 @@ async function verifyDocument(
   return first.obstacle === undefined;
 }
 
-/** A report as JSON has it: bytes as hex. */
+/** The document; a TPM's is made of quote and signature, since the quote alone says nothing. @throws COMMAND_MISUSED */
+async function readDocument(
+  format: AttestationFormat,
+  document: Uint8Array,
+  signature: string | undefined,
+): Promise<Uint8Array> {
+  if (signature !== undefined) {
+    if (format === "tpm2") return joinQuote(document, await readBytes(signature));
+    throw new CountersignError("COMMAND_MISUSED", { message: `--signature is for tpm2, not for ${format}.` });
+  }
+  // The one form that holds both is a JSON object.
+  if (format === "tpm2" && document[0] !== 0x7b)
+    throw new CountersignError("COMMAND_MISUSED", {
+      message: "This is a TPM's quote without its signature.",
+      remedy: "Give the signature beside it: --signature FILE.",
+    });
+  return document;
+}
+
+/** What is in the way, with the option that supplies it where something was missing. */
+function obstacleIn(format: AttestationFormat, report: DocumentReport, required: readonly CheckId[]): Obstacle {
+  const obstacle = obstacleOf(report, required);
+  const failed = report.checks.find((c) => c.result === "failed");
+  const check = failed ?? report.checks.find((c) => required.includes(c.id) && c.result !== "passed");
+  const remedy = obstacle && check && optionFor(format, check);
+  return remedy === undefined ? obstacle : { ...(obstacle as NonNullable<Obstacle>), remedy };
+}
+
+/** A report as JSON has it: bytes as hex; no level of a document that could not be read. */
 const plainly = ({ at, report, obstacle }: Judged) => {
   const { reportData, ...rest }: DocumentReport = report;
   return {
@@ -134,6 +167,7 @@ const plainly = ({ at, report, obstacle }: Judged) => {
     outcome: obstacle ? "refused" : "accepted",
     obstacle,
     ...rest,
+    tcb: isReadable(report) ? report.tcb : null,
     reportData: reportData && toHex(reportData),
   };
 };
@@ -145,9 +179,7 @@ async function verifyAttestation(
   now: number,
 ): Promise<void> {
   const trust = await readTrust(options.trust);
-  const registrations = await Promise.all(
-    (options.registration ?? []).map(async (path) => readRegistration(parseJson(await readText(path))).envelope),
-  );
+  const registrations = await readRegistrations(options.registration);
   const nonce = readHex("--nonce", options.nonce);
   const judge = (time: number) =>
     checkAttestation({

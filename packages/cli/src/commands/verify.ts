@@ -70,7 +70,10 @@ export function verifyCommand(program: Command): void {
     .argument("[file]", 'receipt, or a whole answer that carries one; "-" for standard input')
     .option("--request <file>", "the request body as it was sent")
     .option("--output <file>", "the answer as delivered: JSON body, event stream or plain text")
-    .option("--nonce <hex>", "the client nonce, when the receipt is not the holder's own copy")
+    .option(
+      "--nonce <hex>",
+      "a receipt that is not the holder's own copy: the client nonce; --evidence: the nonce that it must answer",
+    )
     .option(
       "--policy <policy>",
       'what you demand, such as "signature & logged"; default: what the receipt says was demanded',

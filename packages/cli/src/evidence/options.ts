@@ -8,7 +8,15 @@ import {
   fromHex,
   type Hex,
 } from "@countersign/core";
-import { type CheckId, type Collateral, pinnedRoots, type Root, readPem } from "@countersign/evidence-tee";
+import {
+  type CheckId,
+  type Collateral,
+  type PlatformWords,
+  pinnedRoots,
+  platformWords,
+  type Root,
+  readPem,
+} from "@countersign/evidence-tee";
 import { readBytes, readText } from "../files.ts";
 import { type Frame, frames } from "./file-form.ts";
 
@@ -75,14 +83,75 @@ export function readMeasurements(list: readonly string[] | undefined): readonly 
   return list as readonly Hex[];
 }
 
-/** `name=N`. @throws COMMAND_MISUSED */
-export const readFloors = (list: readonly string[] = []): Readonly<Record<string, number>> =>
+/** Seconds that a document without our nonce may be old. */
+const usualAge = 300;
+
+/** Milliseconds of `--max-age`, which takes seconds. @throws COMMAND_MISUSED */
+export const readMaxAge = (text: string | undefined): number =>
+  text === undefined
+    ? 1000 * usualAge
+    : /^[0-9]{1,9}$/.test(text)
+      ? 1000 * Number(text)
+      : misused(`"${text}" is no age.`, "Give --max-age whole seconds, such as 300.");
+
+/** A word that the format does not have would count for nothing, in silence. @throws COMMAND_MISUSED */
+function requireWord(format: AttestationFormat, kind: keyof PlatformWords, word: string): string {
+  const known = platformWords[format][kind];
+  if (known.includes(word)) return word;
+  const what = kind === "floors" ? "component with a level" : "status";
+  return misused(
+    known.length === 0
+      ? `${format} documents have no ${what} that could be named.`
+      : `"${word}" is no ${what} of ${format} documents.`,
+    known.length === 0 ? undefined : `They have ${known.join(", ")}.`,
+  );
+}
+
+/** `name=N`, with a name that the format has. @throws COMMAND_MISUSED */
+export const readFloors = (format: AttestationFormat, list: readonly string[] = []): Readonly<Record<string, number>> =>
   Object.fromEntries(
     list.map((text) => {
       const [, name, value] = /^([A-Za-z][A-Za-z0-9_-]{0,63})=([0-9]{1,9})$/.exec(text) ?? [];
-      return name === undefined ? misused(`"${text}" is no floor.`, "Write name=number.") : [name, Number(value)];
+      if (name === undefined) return misused(`"${text}" is no floor.`, "Write name=number.");
+      return [requireWord(format, "floors", name), Number(value)];
     }),
   );
+
+/** Statuses of the platform's level that are accepted besides up-to-date. @throws COMMAND_MISUSED */
+export const readStatuses = (format: AttestationFormat, list: readonly string[] = []): readonly string[] =>
+  list.map((word) => requireWord(format, "statuses", word));
+
+/** Options that say how a raw document is judged; an attestation is judged by its trust file alone. */
+const rawOnly = [
+  "frame",
+  "signature",
+  "collateral",
+  "vcek",
+  "chain",
+  "crl",
+  "binding",
+  "measurement",
+  "maxAge",
+  "floor",
+  "root",
+  "allowDebug",
+  "allowStatus",
+  "allowAdvisory",
+  "without",
+] as const satisfies readonly (keyof EvidenceOptions)[];
+
+/** Refuses what would be dropped in silence. @throws COMMAND_MISUSED */
+export function requireFitting(format: AttestationFormat | "attestation", options: EvidenceOptions): void {
+  const dashed = (name: string) => `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+  const stray = format === "attestation" ? rawOnly.find((name) => options[name] !== undefined) : undefined;
+  if (stray !== undefined)
+    misused(
+      `${dashed(stray)} is for raw documents, not for --format attestation.`,
+      "An attestation is judged by a trust file: --trust FILE.",
+    );
+  if (format !== "attestation" && options.registration !== undefined)
+    misused("--registration is for --format attestation.", "A raw document is about no registered key.");
+}
 
 /** The pinned vendor roots, and those that the caller names as `SHA256=assurance`. @throws COMMAND_MISUSED */
 export function readRoots(format: AttestationFormat, list: readonly string[] = []): readonly Root[] {

@@ -1,4 +1,14 @@
-import { attestationMediaType, CountersignError, type ErrorCode, type Hex } from "@countersign/core";
+import {
+  attestationMediaType,
+  CountersignError,
+  type Envelope,
+  type ErrorCode,
+  errorTable,
+  type Hex,
+  parseJsonBytes,
+  readRegistration,
+} from "@countersign/core";
+import { printable } from "../terminal.ts";
 
 /** Largest attestation that is read, bytes. */
 const most = 16 << 20;
@@ -8,12 +18,11 @@ const patience = 30_000;
 export const bearerOf = (token: string | null): Readonly<Record<string, string>> =>
   token === null || token === "" ? {} : { authorization: `Bearer ${token}` };
 
-/** Asks over HTTP; whoever does not answer, or answers with an error, is named. */
-export async function ask(
-  url: URL,
-  init: RequestInit,
-  who: { readonly name: string; readonly unreachable: ErrorCode; readonly refused: ErrorCode },
-): Promise<Uint8Array> {
+/** Who is asked, and the codes for one who does not answer, and for a refusal that has no code of its own. */
+export type Asked = { readonly name: string; readonly unreachable: ErrorCode; readonly refused: ErrorCode };
+
+/** Asks over HTTP; whoever does not answer, or answers with an error, is named; a refusal keeps its code. */
+export async function ask(url: URL, init: RequestInit, who: Asked): Promise<Uint8Array> {
   let response: Response;
   try {
     response = await fetch(url, { ...init, redirect: "error", signal: AbortSignal.timeout(patience) });
@@ -25,10 +34,33 @@ export async function ask(
   }
   const bytes = await readBounded(response, who.name);
   if (response.ok) return bytes;
-  throw new CountersignError(who.refused, {
-    message: `The ${who.name} refused: HTTP ${response.status}.`,
-    why: new TextDecoder().decode(bytes.subarray(0, 500)),
+  throw refusalOf(response.status, bytes, who);
+}
+
+/** What one of our own servers refuses with (`toEnvelope` in core), in its words and with its code; any other's as it is. */
+function refusalOf(status: number, bytes: Uint8Array, { name, refused }: Asked): CountersignError {
+  const { error } = envelopeIn(bytes) ?? {};
+  const code = Object.hasOwn(errorTable, String(error?.code)) ? (error?.code as ErrorCode) : undefined;
+  if (code === undefined || typeof error?.message !== "string")
+    return new CountersignError(status === 401 ? "UNAUTHENTICATED" : refused, {
+      message: `The ${name} refused: HTTP ${status}.`,
+      why: printable(new TextDecoder().decode(bytes.subarray(0, 500))),
+    });
+  const lines = printable(error.message).slice(0, 2000).split("\n");
+  const part = (label: string) => lines.find((line) => line.startsWith(label))?.slice(label.length);
+  return new CountersignError(code, {
+    message: `The ${name} refused: ${lines[0]}`,
+    why: part("Why: "),
+    remedy: code === "UNAUTHENTICATED" ? "Set COUNTERSIGN_NODE_TOKEN to the node's token." : part("What to do: "),
   });
+}
+
+function envelopeIn(bytes: Uint8Array): { readonly error?: Readonly<Record<string, unknown>> } | undefined {
+  try {
+    return parseJsonBytes(bytes) as ReturnType<typeof envelopeIn>;
+  } catch {
+    return undefined;
+  }
 }
 
 async function readBounded(response: Response, name: string): Promise<Uint8Array> {
@@ -56,4 +88,23 @@ export async function fetchAttestation(nodeUrl: string, token: string | null, no
     { headers: { accept: attestationMediaType, ...bearerOf(token) } },
     { name: "node", unreachable: "NODE_UNREACHABLE", refused: "NODE_NOT_ATTESTED" },
   );
+}
+
+/**
+ * The registration that a node shows, or undefined where it has none, or is none that anybody can read. Nothing of it is
+ * checked here: whoever judges by it looks at its signature.
+ */
+export async function fetchRegistration(nodeUrl: string, token: string | null): Promise<Envelope | undefined> {
+  try {
+    const answer = await ask(
+      new URL("/describe", nodeUrl),
+      { headers: bearerOf(token) },
+      { name: "node", unreachable: "NODE_UNREACHABLE", refused: "NODE_NOT_ATTESTED" },
+    );
+    const { registration } = parseJsonBytes(answer) as { readonly registration?: unknown };
+    return registration === undefined ? undefined : readRegistration(registration).envelope;
+  } catch (error) {
+    if (CountersignError.is(error)) return undefined;
+    throw error;
+  }
 }

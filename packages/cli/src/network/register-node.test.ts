@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { attestationMediaType, type Hex, readRegistration, sha256Hex, toBase64 } from "@countersign/core";
 import { afterEach, expect, test } from "vitest";
-import { type Enclave, hardware, makeEnclave, now, trusting } from "../../../../test/fixtures/enclave.ts";
+import { type Enclave, hardware, makeEnclave, now, simulation, trusting } from "../../../../test/fixtures/enclave.ts";
 import { keyOf, keys } from "../../../../test/fixtures/network.ts";
 import { registerEnclave } from "./register-node.ts";
 
@@ -52,6 +52,7 @@ async function world(show: (nonce: Hex) => Enclave = (nonce) => makeEnclave({ no
       operator: "acme",
       notAfter: now + 30 * 86_400_000,
       now: () => now + 1000,
+      allowDevelopment: false,
       ...over,
     });
   return { node, gateway, register, shown: () => shown as Enclave };
@@ -135,6 +136,18 @@ test("a registrar whom the trust does not name asks nobody and signs nothing", a
   expect(node.calls).toEqual([]);
 });
 
+test("a simulated enclave is registered by name only, also under a trust for development", async () => {
+  const { gateway, register } = await world((nonce) => makeEnclave({ nonce, authority: simulation }));
+  const trust = {
+    ...trusting(hardware({ root: simulation.rootDigest, assurance: "simulated" as const })),
+    development: true,
+  };
+  await expect(register({ trust })).rejects.toThrow(refused("TEE_SIMULATED_NOT_ALLOWED"));
+  expect(gateway.calls).toEqual([]);
+  const { accepted } = await register({ trust, allowDevelopment: true });
+  expect(accepted.assurance).toBe("simulated");
+});
+
 test("a registration lives for at most 400 days", async () => {
   const { register } = await world();
   const { notAfter } = await register({ notAfter: Number.MAX_SAFE_INTEGER, gatewayUrl: null });
@@ -146,6 +159,26 @@ test("a gateway that refuses keeps the node from serving", async () => {
   const { node, register } = await world();
   await expect(register({ gatewayUrl: gateway.url })).rejects.toThrow(refused("NOT_AUTHORISED"));
   expect(node.calls.filter((c) => c.method === "PUT")).toEqual([]);
+});
+
+test("what a gateway or a node refuses with is told in its words, with its code", async () => {
+  const envelope = (code: string, message: string) =>
+    JSON.stringify({ error: { code, message, type: "x", param: null } });
+  const gateway = await listen(() => [
+    422,
+    envelope("TEE_MEASUREMENT_UNKNOWN", "It is not among\u001b[2J the accepted.\nWhy: another build.\nCode: X"),
+  ]);
+  const { register } = await world();
+  const error = await register({ gatewayUrl: gateway.url }).catch((e: unknown) => e);
+  expect(error).toMatchObject({
+    code: "TEE_MEASUREMENT_UNKNOWN",
+    exit: 2,
+    detail: { message: "The gateway refused: It is not among\ufffd[2J the accepted.", why: "another build." },
+  });
+  const stranger = await listen(() => [422, envelope("NO_SUCH_CODE", "?")]);
+  await expect(register({ gatewayUrl: stranger.url })).rejects.toThrow(refused("NOT_AUTHORISED"));
+  const locked = await listen(() => [401, "{}"]);
+  await expect(register({ nodeUrl: locked.url })).rejects.toThrow(refused("UNAUTHENTICATED"));
 });
 
 test("a node that shows no attestation, or does not answer", async () => {

@@ -41,6 +41,8 @@ export type EnclaveRegistrationArgs = {
   /** Milliseconds; at most 400 days from now. */
   readonly notAfter: number;
   readonly now: () => number;
+  /** Whether a simulated enclave may be registered: the registrar's word, by name, also under a trust for development. */
+  readonly allowDevelopment: boolean;
   /** Shown every check, also when the attestation is refused. */
   readonly onChecks?: (checks: readonly Check[]) => void;
 };
@@ -108,15 +110,17 @@ export async function registerEnclave(args: EnclaveRegistrationArgs): Promise<En
     at,
     nonce,
     suite: nodeSuite,
-    // A registrar's own trust file is what he chose; whoever demands more brings his own.
-    allowDevelopment: trust.development,
+    allowDevelopment: args.allowDevelopment,
     inLog: (entry, proof) => lookUp(entry, proof, trust, at, nodeSuite),
   });
   args.onChecks?.(checks);
   if (outcome.status === "refused") {
     throw new CountersignError(outcome.code, {
       message: `The node's attestation is refused: ${outcome.reason}`,
-      remedy: "Nothing was registered.",
+      remedy:
+        outcome.code === "TEE_SIMULATED_NOT_ALLOWED"
+          ? "Nothing was registered. A simulated enclave is registered by name only: --allow-development, under a trust file that names its root and says development: true."
+          : "Nothing was registered.",
     });
   }
   const entry = await handOut(args, registration, attestation);

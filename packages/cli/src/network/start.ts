@@ -42,9 +42,13 @@ export type Network = {
   readonly chain: { readonly url: string; readonly chainId: number; readonly token: string };
   readonly models: readonly string[];
   /** Models that the simulated enclave holds, and how it is kept apart from this machine; undefined where none was started. */
-  readonly enclave: { readonly models: readonly string[]; readonly tier: string } | undefined;
+  readonly enclave:
+    | { readonly models: readonly string[]; readonly tier: string; readonly missing: string | null }
+    | undefined;
   /** Models that are known but whose weights are not on this machine. */
   readonly absent: readonly string[];
+  /** Whether the gateway serves the page: only where it was built. */
+  readonly page: boolean;
   readonly children: readonly Child[];
   readonly home: Home;
   readonly stop: () => Promise<void>;
@@ -93,6 +97,9 @@ export type Upstream = { readonly url: string; readonly model: string };
 /** Name under which an upstream is sold. */
 export const upstreamId = "upstream";
 const apiKeyVariable = "COUNTERSIGN_UPSTREAM_KEY";
+
+/** Whether there is a page to serve. */
+const hasPage = (folder: string | undefined): folder is string => folder !== undefined && existsSync(folder);
 
 /** What `startNetwork` can be told. */
 export type StartOptions = {
@@ -201,6 +208,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
               operator: enclaveOperator,
               network,
               gateways: [keys.gateway.key],
+              registrars: [keys.registrar.key],
               publishers: [keys.publisher.key],
               catalogue: home.catalogue,
               state: join(home.run, "enclave"),
@@ -233,6 +241,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
         operator: enclaveOperator,
         notAfter: Date.now() + year,
         now: Date.now,
+        allowDevelopment: true,
       });
     }
 
@@ -296,7 +305,7 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
           anchors: contracts.anchors,
           publish: true,
         },
-        explorer: options.page !== undefined && existsSync(options.page) ? options.page : null,
+        explorer: hasPage(options.page) ? options.page : null,
       },
       {
         COUNTERSIGN_GATEWAY_SEED: keys.gateway.seed,
@@ -314,8 +323,13 @@ export async function startNetwork(options: StartOptions): Promise<Network> {
       walletAddress: openWallet(wallets.demo).address,
       chain: { url: anvil.url, chainId: contracts.chainId, token: contracts.token.address },
       models,
-      enclave: enclave && { models: enclosed, tier: String(enclave.ready.tier) },
+      enclave: enclave && {
+        models: enclosed,
+        tier: String(enclave.ready.tier),
+        missing: typeof enclave.ready.missing === "string" ? enclave.ready.missing : null,
+      },
       absent,
+      page: hasPage(options.page),
       children,
       home,
       stop,

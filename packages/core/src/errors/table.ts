@@ -169,6 +169,11 @@ export const errorTable = {
   ZK_BUDGET_SPENT: row(503, 69, "The weight commitment has no openings left."),
   ZK_OPENING_RETIRED: row(503, 69, "The counter of openings cannot be trusted, so the commitment is retired."),
   ZK_OPENING_BUSY: row(503, 69, "Another process counts openings of this commitment."),
+  ZK_IMPORT_MALFORMED: row(400, 64, "The model file cannot be read, or contradicts itself."),
+  ZK_IMPORT_TOO_LARGE: row(413, 64, "The ONNX model goes past a limit of the importer."),
+  ZK_IMPORT_EXTERNAL: row(400, 64, "The ONNX model keeps weights in another file."),
+  ZK_OPSET_UNSUPPORTED: row(400, 64, "The ONNX model is written for an operator set that is not read."),
+  ZK_CALIBRATION_INVALID: row(400, 64, "The calibration set does not fit the model."),
   // receipt, evidence, log
   RECEIPT_MALFORMED: row(422, 2, "The receipt cannot be read."),
   RECEIPT_NOT_FOUND: row(404, 69, "There is no receipt with this id."),

@@ -26,7 +26,7 @@ type Kind = "tdx" | "sgx";
 /** Intel's own quoting enclaves; there are no others whose identity Intel publishes. */
 const intelQe = "939a7233f79c4ca9940a0db3957f0607";
 /** Names of the floors that a policy may set. */
-const floorNames = ["tcbEvaluationDataNumber", "pceSvn", "qeSvn"] as const;
+export const floorNames = ["tcbEvaluationDataNumber", "pceSvn", "qeSvn"] as const;
 
 /** Takes what an earlier check found; a check that comes too early is a failure, never a pass. */
 const need = <T>(value: T | undefined): T => value ?? fault("TEE_CHECK_SKIPPED", "An earlier check did not run.");

@@ -1,4 +1,4 @@
-import type { SealedRequest } from "@countersign/channel";
+import { clearFields, type SealedRequest } from "@countersign/channel";
 import {
   CountersignError,
   describePolicy,
@@ -25,17 +25,6 @@ import type { Accepted } from "../payment.ts";
 import type { Done } from "../receipt.ts";
 import { plaintext, type SealedAnswer } from "./relay.ts";
 
-/** Fields whose openings hold nothing of the conversation. */
-const clearFields: ReadonlySet<string> = new Set([
-  "model",
-  "clientNonce",
-  "policy",
-  "offer",
-  "payment",
-  "promptVersion",
-  "result",
-]);
-
 /**
  * Compares what the node signed about a sealed run with what was offered, sent and relayed.
  *
@@ -61,6 +50,7 @@ export function checkSealed(
   if (done.evidence && !done.evidence.some(({ blob }) => isAbout(blob, channel.keyset)))
     refuse("TEE_CHANNEL_NOT_BOUND", "The node's attestation is not about the keyset that the request was sealed to.");
   if (channel.request !== sha256Hex(order.body)) refuse("REQUEST_MISMATCH", "The node opened another sealed body.");
+  // Nonce and all chunks: an answer whose last part, with openings and secret, may be any bytes is paid for and opens nothing.
   if (channel.answer !== answer.digest) refuse("OUTPUT_MISMATCH", "The node sealed another answer than it sent.");
   return run;
 }

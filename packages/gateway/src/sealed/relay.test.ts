@@ -40,7 +40,8 @@ it("passes on nonce and chunks as they come, and holds the last one back for the
     { chunk: toBase64(new Uint8Array(40).fill(3)) },
   ]);
   expect(answer.last).toBe(toBase64(new Uint8Array(40).fill(4)));
-  expect(answer.digest).toBe(sha256Hex(concat(sha256(new Uint8Array(40).fill(2)), sha256(new Uint8Array(40).fill(3)))));
+  const hashes = [2, 3, 4].map((n) => sha256(new Uint8Array(40).fill(n)));
+  expect(answer.digest).toBe(sha256Hex(concat(new Uint8Array(32).fill(1), ...hashes)));
 });
 
 it.each<[string, readonly RunEvent[], string]>([

@@ -1,4 +1,4 @@
-import { CountersignError, concat, fromBase64, type Hex, sha256, sha256Hex, toHex } from "@countersign/core";
+import { CountersignError, concat, fromBase64, fromHex, type Hex, sha256, sha256Hex, toHex } from "@countersign/core";
 import type { Deps } from "../deps.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Order } from "../order.ts";
@@ -16,7 +16,7 @@ export type SealedAnswer = {
   readonly chunks: readonly string[];
   /** The chunk with the end mark: what only the holder gets of the receipt. */
   readonly last: string;
-  /** SHA-256 over the SHA-256 of each of `chunks`: what the node's statement names. */
+  /** SHA-256 over the nonce and the SHA-256 of each chunk, the last included: what the node's statement names. */
   readonly digest: Hex;
 };
 
@@ -54,7 +54,8 @@ export async function relayRun(
         } else if (bytes.length < leastChunk) {
           throw malformed("A chunk is shorter than its own seal.");
         } else if (done) {
-          return { done, answer: { nonce, chunks, last: event.data, digest: sha256Hex(concat(...hashes)) } };
+          const digest = sha256Hex(concat(fromHex(nonce), ...hashes, sha256(bytes)));
+          return { done, answer: { nonce, chunks, last: event.data, digest } };
         } else {
           chunks.push(event.data);
           hashes.push(sha256(bytes));

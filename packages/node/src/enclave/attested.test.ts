@@ -1,16 +1,21 @@
+import { sealRequest } from "@countersign/channel";
 import {
   fromBase64,
+  fromHex,
   type Hex,
   type Keyset,
+  keyFor,
   keysetBinding,
   keysetDigest,
   readAttestation,
   toHex,
+  utf8,
 } from "@countersign/core";
 import type { Attester } from "@countersign/evidence-tee/make";
 import { describe, expect, it } from "vitest";
+import type { ChannelKey } from "../sealed/channel-key.ts";
 import { attestKeys } from "./attested.ts";
-import { drawSeeds, keysetOf, type Seeds } from "./keys.ts";
+import { drawSeeds, type Seeds } from "./keys.ts";
 
 const hour = 3_600_000;
 const start = Date.UTC(2026, 0, 1);
@@ -37,31 +42,28 @@ function fakeAttester(change: Partial<Attester> = {}) {
   return { attester, asked };
 }
 
-async function attested(change: Partial<Attester> = {}, keyset?: Keyset) {
+async function attested(change: Partial<Attester> = {}) {
   const clock = { at: start };
-  const kept: Keyset[] = [];
   const { attester, asked } = fakeAttester(change);
   const keys = await attestKeys({
     seeds,
     network: "eip155:1",
     models,
     attester,
-    keyset,
-    keep: async (next) => void kept.push(next),
+    random,
     provenance: [],
     now: () => clock.at,
   });
-  return { keys, clock, kept, asked };
+  return { keys, clock, asked };
 }
 
 describe("an attested keyset", () => {
-  it("binds three keys and the models, for less than a day, and is kept before it is shown", async () => {
-    const { keys, kept, asked } = await attested();
+  it("binds three keys and the models, for less than a day", async () => {
+    const { keys, asked } = await attested();
     const { keyset, digest, attestation } = keys.current();
     expect(keyset.keys.map((k) => k.use)).toEqual(["channel", "receipt", "settlement"]);
     expect(keyset.models).toEqual(models);
     expect(keyset.notAfter - start).toBeLessThan(24 * hour);
-    expect(kept).toEqual([keyset]);
     expect(asked).toEqual([{ userData: toHex(keysetBinding(digest, null)), nonce: null }]);
     const read = readAttestation(attestation);
     expect(read.nonce).toBeNull();
@@ -86,8 +88,8 @@ describe("an attested keyset", () => {
     expect(asked.at(-1)?.nonce).toBe("cd".repeat(32));
   });
 
-  it("renews the document after an hour and the keyset after half its life, with the same keys", async () => {
-    const { keys, clock, asked, kept } = await attested();
+  it("renews the document after an hour and the keyset after half its life, with a new channel key", async () => {
+    const { keys, clock, asked } = await attested();
     const first = keys.current();
     clock.at += hour - 1;
     await keys.refresh();
@@ -100,8 +102,9 @@ describe("an attested keyset", () => {
     clock.at = start + 12 * hour;
     await keys.refresh();
     expect(keys.current().digest).not.toBe(first.digest);
-    expect(keys.current().keyset.keys).toEqual(first.keyset.keys);
-    expect(kept).toHaveLength(2);
+    const [, ...lasting] = keys.current().keyset.keys;
+    expect(lasting).toEqual(first.keyset.keys.slice(1));
+    expect(keyFor(keys.current().keyset, "channel")).not.toBe(keyFor(first.keyset, "channel"));
   });
 
   it("is not shown when it could not be renewed: nothing runs then", async () => {
@@ -134,22 +137,44 @@ describe("an attested keyset", () => {
     await expect(attested({ attest })).rejects.toThrow("no device");
   });
 
-  it("is taken from storage when young and of the same keys and models, and else made anew", async () => {
-    const young = keysetOf(seeds, { network: "eip155:1", models, notAfter: start + 20 * hour });
-    const again = await attested({}, young);
-    expect(again.keys.current().keyset).toEqual(young);
-    expect(again.kept).toEqual([]);
-    const others: Keyset[] = [
-      { ...young, notAfter: start + hour },
-      { ...young, notAfter: start + 40 * hour },
-      { ...young, models: models.slice(1) },
-      { ...young, network: "eip155:2" },
-      keysetOf(drawSeeds(random), { network: "eip155:1", models, notAfter: start + 20 * hour }),
-    ];
-    for (const other of others) {
-      const { keys, kept } = await attested({}, other);
-      expect(keys.current().keyset).not.toEqual(other);
-      expect(kept).toHaveLength(1);
-    }
+  it("has another channel key at each start, from the same seeds", async () => {
+    const [one, two] = [await attested(), await attested()].map(({ keys }) => keys.current().keyset);
+    expect(keyFor(two as Keyset, "receipt")).toBe(keyFor(one as Keyset, "receipt"));
+    expect(keyFor(two as Keyset, "settlement")).toBe(keyFor(one as Keyset, "settlement"));
+    expect(keyFor(two as Keyset, "channel")).not.toBe(keyFor(one as Keyset, "channel"));
+  });
+
+  it("never comes back, whichever way the clock is turned", async () => {
+    const { keys, clock } = await attested();
+    const first = keys.current();
+    clock.at += 30 * hour;
+    await keys.refresh();
+    clock.at = start;
+    await keys.refresh();
+    expect(keys.current().keyset.notAfter).toBe(first.keyset.notAfter);
+    expect(keys.current().digest).not.toBe(first.digest);
+  });
+
+  it("opens what was sealed to it once, and nothing that was sealed to the one before", async () => {
+    const { keys, clock } = await attested();
+    const seal = (channel: ChannelKey) => sealRequest({ key: fromHex(channel.key), aad, body: utf8("secret") });
+    const aad = new Uint8Array(3);
+    const before = keys.channel();
+    const sealed = await seal(before);
+    clock.at = start + 12 * hour;
+    await keys.refresh();
+    const after = keys.channel();
+    expect(after.key).toBe(keyFor(keys.current().keyset, "channel"));
+    expect(after.keyset()).toBe(keys.current().digest);
+    await expect(after.open({ ...sealed, aad })).rejects.toEqual(code("CHANNEL_UNOPENED"));
+    const own = await seal(after);
+    await expect(after.open({ ...own, aad: new Uint8Array(4) })).rejects.toEqual(code("CHANNEL_UNOPENED"));
+    expect((await after.open({ ...own, aad })).body).toEqual(utf8("secret"));
+    await expect(after.open({ ...own, aad })).rejects.toEqual(code("NONCE_REPLAYED"));
+    clock.at = start + 13 * hour;
+    await keys.refresh();
+    // The document was made anew, the keyset and its memory were not.
+    expect(keys.channel()).toBe(after);
+    await expect(keys.channel().open({ ...own, aad })).rejects.toEqual(code("NONCE_REPLAYED"));
   });
 });

@@ -16,6 +16,7 @@ import {
   toHex,
 } from "@countersign/core";
 import type { Attester } from "@countersign/evidence-tee/make";
+import { type ChannelKey, channelKeyOf } from "../sealed/channel-key.ts";
 import { keysetOf, type Seeds } from "./keys.ts";
 import type { Provenance } from "./provenance.ts";
 
@@ -34,8 +35,8 @@ export type InForce = { readonly keyset: Keyset; readonly digest: Hex; readonly 
 export type NodeEnclave = {
   /** The keyset in force and its document. @throws NODE_NOT_ATTESTED when there is no fresh one: then nothing is run */
   readonly current: () => InForce;
-  /** X25519 private key, 32 bytes: opens sealed requests. It never leaves this process. */
-  readonly channelKey: Uint8Array;
+  /** The channel key of the last keyset. It never leaves this process, and is dropped with its keyset. */
+  readonly channel: () => ChannelKey;
   /** A fresh document, over a nonce of 32 bytes. @throws TEE_UNAVAILABLE */
   readonly attest: (nonce: Hex) => Promise<Uint8Array>;
   /** Registration of the receipt key, when a registrar has given one. */
@@ -45,16 +46,16 @@ export type NodeEnclave = {
 };
 
 /** Keeps a keyset attested. */
-export type AttestedKeys = Pick<NodeEnclave, "current" | "channelKey" | "attest"> & {
+export type AttestedKeys = Pick<NodeEnclave, "current" | "channel" | "attest"> & {
   /** Renews what is due: the keyset after half its life, the document after an hour. @throws TEE_UNAVAILABLE */
   readonly refresh: () => Promise<void>;
 };
 
 /**
- * Attests a keyset and keeps it so.
+ * Attests a keyset and keeps it so. Each keyset, at a start and at each renewal, has a channel key of its own, drawn here
+ * and kept in memory alone: nothing sealed before can be opened again, neither by this node nor by whoever gets its sealed
+ * storage. Receipt and settlement keys are the same in all of them, so a registration stays good.
  *
- * @param args.keyset The last one, from sealed storage: used again while it is younger than half its life and names
- * the same keys and models, so that a restart does not make a new one.
  * @throws TEE_UNAVAILABLE when the first document cannot be had: the node then does not serve
  */
 export async function attestKeys(args: {
@@ -62,16 +63,14 @@ export async function attestKeys(args: {
   readonly network: string;
   readonly models: readonly Hex[];
   readonly attester: Attester;
-  readonly keyset: Keyset | undefined;
-  readonly keep: (keyset: Keyset) => Promise<void>;
+  readonly random: (length: number) => Uint8Array;
   readonly provenance: Provenance;
   readonly now: () => number;
 }): Promise<AttestedKeys> {
   const { seeds, attester, now } = args;
-  let held: InForce | undefined;
+  let held: (InForce & { readonly channel: ChannelKey }) | undefined;
   let due = 0;
   let last = 0;
-  const make = (notAfter: number) => keysetOf(seeds, { ...args, notAfter });
   const isYoung = (k: Keyset, at: number) => k.notAfter - at > keysetLife / 2 && k.notAfter - at <= keysetLife;
   const bundle = async (keyset: Keyset, nonce: Hex | null) => {
     const bound = attester.bindsNonce ? nonce : null;
@@ -92,16 +91,11 @@ export async function attestKeys(args: {
   };
   const refresh = async () => {
     const at = now();
-    const before = held?.keyset ?? args.keyset;
-    const usable =
-      before !== undefined && isYoung(before, at) && keysetDigest(before) === keysetDigest(make(before.notAfter));
-    if (held && usable && at < due) return;
-    const keyset = usable ? before : make(at + keysetLife);
+    const young = held && isYoung(held.keyset, at) ? held : undefined;
+    if (young && at < due) return;
+    const { keyset, channel } = young ?? (await draw(at + keysetLife));
     const { bytes: attestation, ends } = await bundle(keyset, null);
-    const digest = keysetDigest(keyset);
-    // Kept before it is shown: what was promised to somebody must survive a restart.
-    if (!usable) await args.keep(keyset);
-    held = { keyset, digest, attestation };
+    held = { keyset, digest: keysetDigest(keyset), attestation, channel };
     due = Math.min(at + documentLife.fresh, ends - ahead);
     last = Math.min(at + documentLife.last, ends, keyset.notAfter);
   };
@@ -113,11 +107,17 @@ export async function attestKeys(args: {
       remedy: "Ask another node; the operator finds the reason in the node's log.",
     });
   };
+  const draw = async (notAfter: number) => {
+    const secret = args.random(32);
+    const channel = await channelKeyOf(secret, () => current().digest);
+    secret.fill(0);
+    return { channel, keyset: keysetOf(seeds, { ...args, notAfter, channel: channel.key }) };
+  };
   await refresh();
   return {
     refresh,
     current,
-    channelKey: fromHex(seeds.channel),
+    channel: () => (held as NonNullable<typeof held>).channel,
     attest: async (nonce) => (await bundle(current().keyset, nonce)).bytes,
   };
 }

@@ -11,6 +11,7 @@ import { measureModels } from "./measure-models.ts";
 import type { Provenance } from "./provenance.ts";
 import { openRegistration } from "./registration.ts";
 import { openSealed } from "./sealed.ts";
+import { openStateFolder } from "./state-folder.ts";
 
 /** How often it is looked whether something is due; what is due is decided by its age. */
 const renewalCheck = 60_000;
@@ -46,7 +47,7 @@ export async function startEnclave(
   },
 ): Promise<RunningEnclave> {
   const { attester, token, now = Date.now } = options;
-  await mkdir(config.state, { recursive: true, mode: 0o700 });
+  await openStateFolder(config.state);
   const models = await measureModels(config, attester, nodeSuite);
   const sealed = await openSealed({
     path: join(config.state, "sealed.bin"),
@@ -54,31 +55,31 @@ export async function startEnclave(
     newKeys: options.newKeys ?? false,
     random: systemRandom,
   });
-  const { seeds, keyset } = sealed.contents();
+  const { seeds } = sealed;
   const keys = await attestKeys({
     seeds,
     network: config.network,
     models,
     attester,
-    keyset,
-    keep: (next) => sealed.keep({ seeds, keyset: next }),
+    random: systemRandom,
     provenance: options.provenance ?? [],
     now,
   });
   const key = keyFor(keys.current().keyset, "receipt") as Hex;
   // What is signed by a key belongs to it: new keys start with no deployments, no request tags and no registration.
   const state = join(config.state, key);
-  await mkdir(state, { recursive: true });
+  await mkdir(state, { recursive: true, mode: 0o700 });
   const registration = await openRegistration(join(state, "registration.json"), {
     key,
     network: config.network,
     suite: nodeSuite,
+    registrars: config.registrars,
     now,
   });
-  const { current, channelKey, attest } = keys;
+  const { current, channel, attest } = keys;
   const enclave: NodeEnclave = {
     current,
-    channelKey,
+    channel,
     attest,
     registration: registration.current,
     register: registration.take,

@@ -1,4 +1,5 @@
 import { fork } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -6,6 +7,7 @@ import { join } from "node:path";
 import { fromBase64, keysetBinding, keysetDigest, readAttestation, toHex } from "@countersign/core";
 import { afterEach, describe, expect, it } from "vitest";
 import { token } from "../fixtures/job.ts";
+import { coreLimitOf, withoutCore } from "./core-limit.ts";
 import { ask, enclaveConfig, register, registrationFor } from "./fixtures/launched.ts";
 import { runtimeFlags } from "./flags.ts";
 
@@ -14,6 +16,8 @@ const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
+
+const readLimits = (path = "/proc/self/limits") => (existsSync(path) ? readFileSync(path, "utf8") : "");
 
 /** A guest agent that quotes whatever it is asked and keeps what it was told. */
 async function agent() {
@@ -43,13 +47,20 @@ async function agent() {
   return { socket, told };
 }
 
-async function start(platform: string, socket: string, execArgv: readonly string[] = runtimeFlags()) {
+async function start(
+  platform: string,
+  socket: string,
+  execArgv: readonly string[] = runtimeFlags(),
+  wrap: typeof withoutCore = withoutCore,
+) {
   const config = await enclaveConfig({ enclave: { socket, helper: "/nowhere/nsm-helper" } });
   const path = join(await mkdtemp(join(tmpdir(), "countersign-hardware-")), "node.json");
   await writeFile(path, JSON.stringify(config));
   const launch = async () => {
+    const [execPath, first] = wrap(process.execPath, execArgv);
     const child = fork(main, [platform, path], {
-      execArgv: [...execArgv],
+      execPath,
+      execArgv: [...first],
       env: { PATH: process.env.PATH ?? "", COUNTERSIGN_NODE_TOKEN: token },
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
@@ -109,4 +120,17 @@ describe("a node inside hardware", () => {
     expect(await ended).toBe(69);
     expect(errors()).toContain("TEE_UNAVAILABLE");
   }, 60_000);
+
+  // Where this machine's own limit allows one; elsewhere the case cannot be made.
+  it.skipIf((coreLimitOf(readLimits()) ?? 0) <= 1)(
+    "does not start where a crash would leave a core file",
+    async () => {
+      const { socket } = await agent();
+      const { ready, ended, errors } = await start("dstack", socket, runtimeFlags(), (p, args) => [p, args]);
+      expect(ready).toBeUndefined();
+      expect(await ended).toBe(69);
+      expect(errors()).toContain("core");
+    },
+    60_000,
+  );
 });

@@ -13,7 +13,7 @@ import { type NodeConfig, readNodeConfig, readNodeToken } from "../config.ts";
 import { startEnclave } from "./enclave.ts";
 import { runtimeFlags } from "./flags.ts";
 import { readProvenance } from "./provenance.ts";
-import { ignoreInspectorSignal, requireUndisturbed } from "./undisturbed.ts";
+import { ignoreInspectorSignal, requireNoCore, requireUndisturbed } from "./undisturbed.ts";
 
 const invalid = (message: string) => new CountersignError("CONFIG_INVALID", { message });
 
@@ -34,6 +34,7 @@ function openAttester(platform: string | undefined, { enclave = {} }: NodeConfig
 async function main(): Promise<void> {
   ignoreInspectorSignal();
   requireUndisturbed((flag) => runtimeFlags().includes(flag));
+  requireNoCore();
   const [platform, path] = process.argv.slice(2).filter((a) => !a.startsWith("--"));
   if (path === undefined) throw invalid("Name the platform and the configuration file.");
   const config = await readNodeConfig(path);

@@ -1,39 +1,11 @@
-import { mkdir, mkdtemp, realpath, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { toHex } from "@countersign/core";
 import { describe, expect, it } from "vitest";
-import { buildImage, digestImage, listImage } from "./image.ts";
-
-/** A small installed program: a package with a dependency, a linked sister and things that must stay out. */
-async function program() {
-  const base = await realpath(await mkdtemp(join(tmpdir(), "countersign-image-")));
-  const put = async (path: string, text: string) => {
-    await mkdir(join(base, path, ".."), { recursive: true });
-    await writeFile(join(base, path), text);
-  };
-  const pkg = (name: string, more = {}) => JSON.stringify({ name, ...more });
-  await put("package-lock.json", "{}");
-  await put(
-    "packages/node/package.json",
-    pkg("node", {
-      dependencies: { dep: "1", sister: "1", "@types/x": "1" },
-      optionalDependencies: { foreign: "1", absent: "1" },
-    }),
-  );
-  await put("packages/node/src/main.ts", "export {};");
-  await put("packages/node/README.md", "not part of it");
-  await put("packages/sister/package.json", pkg("sister"));
-  await put("packages/sister/src/index.ts", "export {};");
-  await put("node_modules/dep/package.json", pkg("dep", { dependencies: { deeper: "1" } }));
-  await put("node_modules/dep/index.js", "1");
-  await put("node_modules/deeper/package.json", pkg("deeper"));
-  await put("node_modules/unused/package.json", pkg("unused"));
-  await put("node_modules/foreign/package.json", pkg("foreign", { os: ["aix"] }));
-  await put("node_modules/@types/x/package.json", pkg("@types/x"));
-  await symlink("../packages/sister", join(base, "node_modules/sister"));
-  return { base, put, image: () => buildImage(join(base, "packages/node"), "src") };
-}
+import { program } from "./fixtures/program.ts";
+import { digestImage, listImage } from "./image.ts";
 
 describe.skipIf(process.platform !== "linux")("an image", () => {
   it("is the code, its dependencies and the lockfile, and nothing else", async () => {
@@ -72,6 +44,24 @@ describe.skipIf(process.platform !== "linux")("an image", () => {
       expect(seen.has(next), path).toBe(false);
       seen.add(next);
     }
+  });
+
+  it("with a pipe or a socket among its files is none: nobody knows what a reader inside would be given", async () => {
+    const { base, image } = await program();
+    const folder = join(base, "node_modules/dep/lib");
+    const refused = expect.objectContaining({ code: "TEE_UNAVAILABLE" });
+    execFileSync("mkdir", [folder]);
+    execFileSync("mkfifo", [join(folder, "core")]);
+    expect(() => digestImage(image().code)).toThrow(refused);
+    await rm(join(folder, "core"));
+    expect(() => digestImage(image().code)).not.toThrow();
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(join(folder, "s"), done));
+    expect(() => digestImage(image().code)).toThrow(refused);
+    await new Promise((done) => server.close(done));
+    // As a part by itself it would be waited for, not passed over.
+    execFileSync("mkfifo", [join(folder, "alone")]);
+    expect(() => digestImage([{ kind: "file", host: join(folder, "alone"), inside: "/app/alone" }])).toThrow(refused);
   });
 
   it("does not depend on where it lies", async () => {

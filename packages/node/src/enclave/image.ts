@@ -69,10 +69,14 @@ function partsOf(
   ];
 }
 
-/** Every file and link of an image, by its path inside. */
-export function listImage(parts: readonly ImagePart[]): readonly Exclude<ImagePart, { kind: "tree" }>[] {
+/** Every file and link of an image, by its path inside. @throws TEE_UNAVAILABLE for any other thing that lies there */
+export function listImage(
+  parts: readonly ImagePart[],
+  onFolder: (path: string) => void = () => undefined,
+): readonly Exclude<ImagePart, { kind: "tree" }>[] {
   const found: Exclude<ImagePart, { kind: "tree" }>[] = [];
   const walk = (host: string, inside: string, without: readonly string[]) => {
+    onFolder(host);
     for (const entry of readdirSync(host, { withFileTypes: true })) {
       const path = join(host, entry.name);
       const at = `${inside}/${entry.name}`;
@@ -80,6 +84,7 @@ export function listImage(parts: readonly ImagePart[]): readonly Exclude<ImagePa
       if (entry.isDirectory()) walk(path, at, without);
       else if (entry.isSymbolicLink()) found.push({ kind: "link", target: readlinkSync(path), inside: at });
       else if (entry.isFile()) found.push({ kind: "file", host: path, inside: at });
+      else throw unmeasurable(path);
     }
   };
   for (const part of parts) {
@@ -88,6 +93,14 @@ export function listImage(parts: readonly ImagePart[]): readonly Exclude<ImagePa
   }
   return found.sort((a, b) => (a.inside < b.inside ? -1 : a.inside > b.inside ? 1 : 0));
 }
+
+// A pipe, a socket or a device has no bytes to measure, and gives a reader inside whatever somebody writes later.
+const unmeasurable = (path: string) =>
+  new CountersignError("TEE_UNAVAILABLE", {
+    message: `${path} cannot be measured.`,
+    why: "It is neither a file, nor a folder, nor a link.",
+    remedy: "Remove it: it is no part of the program.",
+  });
 
 /** System libraries that these programs are linked with, as the system's own loader finds them. */
 function librariesOf(programs: readonly string[]): readonly string[] {
@@ -157,10 +170,17 @@ function isElf(path: string): boolean {
 // A process that starts several enclaves hashes each file once, as long as the file is the same unchanged one.
 const hashes = new Map<string, { readonly state: string; readonly line: string }>();
 
+/** What changes when somebody writes to a file or a folder, or puts another in its place: ctime is nobody's to set. */
+export function stateOf(path: string, kind: "file" | "folder"): string {
+  const found = statSync(path, { bigint: true });
+  if (kind === "file" && !found.isFile()) throw unmeasurable(path);
+  const { dev, ino, size, mode, mtimeNs, ctimeNs } = found;
+  return [dev, ino, size, mode, mtimeNs, ctimeNs].join();
+}
+
 /** Size and SHA-384 of a file. */
 function measureFile(path: string): string {
-  const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
-  const state = [dev, ino, size, mtimeNs, ctimeNs].join();
+  const state = stateOf(path, "file");
   const known = hashes.get(path);
   if (known?.state === state) return known.line;
   const bytes = readFileSync(path);

@@ -1,11 +1,12 @@
 import { fork } from "node:child_process";
-import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromBase64, keyFor, readAttestation } from "@countersign/core";
 import { describe, expect, it, vi } from "vitest";
 import { token } from "../fixtures/job.ts";
 import { enclaveConfig, isolation, machine } from "./fixtures/launched.ts";
+import { descendants } from "./fixtures/processes.ts";
 
 const main = new URL("./launcher-main.ts", import.meta.url).pathname;
 
@@ -36,20 +37,6 @@ async function start(env: Record<string, string> = {}, sandbox: "auto" | "none" 
     ended.then(() => undefined),
   ]);
   return { child, ready, ended, out: () => out, errors: () => errors };
-}
-
-/** Process ids below one, from the process table. */
-async function descendants(pid: number): Promise<readonly number[]> {
-  const parents = new Map<number, number>();
-  for (const name of await readdir("/proc")) {
-    const status = /^[0-9]+$/.test(name) && (await readFile(`/proc/${name}/status`, "utf8").catch(() => ""));
-    const parent = status && /^PPid:\s*([0-9]+)$/m.exec(status)?.[1];
-    // A process that has ended and is not collected yet runs no more.
-    if (parent && !/^State:\s*Z/m.test(status)) parents.set(Number(name), Number(parent));
-  }
-  const below = (id: number): readonly number[] =>
-    [...parents].flatMap(([child, parent]) => (parent === id ? [child, ...below(child)] : []));
-  return below(pid);
 }
 
 const isAlive = async (pid: number): Promise<boolean> => {

@@ -130,7 +130,7 @@ describe("the launcher's socket", () => {
     });
     closing.push(enclave.close);
     const sealed = { path: join(config.state, "sealed.bin"), key: fromHex(boot.sealingKey), newKeys: false };
-    const { seeds } = (await openSealed({ ...sealed, random: () => expect.fail("it was there") })).contents();
+    const { seeds } = await openSealed({ ...sealed, random: () => expect.fail("it was there") });
     const all = heard
       .map((h) => JSON.stringify(h, (_, v: unknown) => (v instanceof Uint8Array ? toHex(v) : v)))
       .join("\n");

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   attestationMediaType,
@@ -21,11 +21,12 @@ import {
 import { nodeSuite } from "@countersign/core/node";
 import { checkAttestation, checkNitro } from "@countersign/evidence-tee";
 import { foldModels } from "@countersign/evidence-tee/make";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { NodeConfig } from "../config.ts";
 import { network, pick, post, token } from "../fixtures/job.ts";
 import { makeSealedJob, openEvents } from "../fixtures/sealed-job.ts";
 import type { ChannelKey } from "../sealed/channel-key.ts";
+import { coreLimitOf } from "./core-limit.ts";
 import {
   ask,
   describeIt,
@@ -37,6 +38,7 @@ import {
   registrationFor,
   targetOf,
 } from "./fixtures/launched.ts";
+import { descendants } from "./fixtures/processes.ts";
 import { type LaunchOptions, launchEnclave, type RunningLauncher } from "./launcher.ts";
 
 const running: RunningLauncher[] = [];
@@ -73,6 +75,16 @@ function check(enclave: RunningLauncher, bytes: Uint8Array, nonce: string | null
   expect(report.checks.filter((c) => c.result === "failed")).toEqual([]);
   expect(report.assurance).toBe("simulated");
   return { attestation, report };
+}
+
+/** What a client knows of a channel. */
+function channelFor(attestation: Uint8Array): ChannelKey {
+  const { keyset } = readAttestation(attestation);
+  return {
+    key: keyFor(keyset, "channel") ?? "",
+    keyset: () => keysetDigest(keyset),
+    open: () => expect.fail("a client opens no request"),
+  };
 }
 
 describe("an enclave that serves", () => {
@@ -193,12 +205,9 @@ describe("an enclave that serves", () => {
 
   it("opens what was sealed to its attested key, and answers in the same seal", async () => {
     await register(enclave.url, registrationFor(enclave.key));
-    const { keyset } = readAttestation(fromBase64((await describeIt(enclave.url)).attestation ?? ""));
-    const channel: ChannelKey = {
-      key: keyFor(keyset, "channel") ?? "",
-      keyset: () => keysetDigest(keyset),
-      open: () => expect.fail("a client opens no request"),
-    };
+    const attestation = fromBase64((await describeIt(enclave.url)).attestation ?? "");
+    const { keyset } = readAttestation(attestation);
+    const channel = channelFor(attestation);
     const messages = [{ role: "user", content: "Zanzibar marmalade" }];
     const { job, sealed } = await makeSealedJob(await targetOf(enclave.url), channel, "/v1/chat/completions", {
       ...hello,
@@ -231,8 +240,89 @@ describe("an enclave", () => {
     expect(second.key).toBe(first.key);
     expect(second.measurement).toBe(first.measurement);
     expect((await ask(second.url, "/describe")).status).toBe(200);
-    const keysets = [first, second].map((e) => keysetDigest(readAttestation(e.attestation).keyset));
-    expect(keysets[0]).toBe(keysets[1]);
+    const [one, two] = [first, second].map((e) => readAttestation(e.attestation).keyset.keys);
+    expect(two?.slice(1)).toEqual(one?.slice(1));
+    expect(two?.[0]).not.toEqual(one?.[0]);
+  }, 60_000);
+
+  it("opens a sealed request once, whatever its host does to its folder", async () => {
+    const config = await enclaveConfig();
+    const first = await launch(config);
+    await register(first.url, registrationFor(first.key));
+    const channel = channelFor(first.attestation);
+    const { job } = await makeSealedJob(await targetOf(first.url), channel, "/v1/chat/completions", hello);
+    const ends = async ({ url }: RunningLauncher) => {
+      const last = (await post({ url }, job)).at(-1);
+      return last?.type === "error" ? last.code : last?.type;
+    };
+    expect(await ends(first)).toBe("sealed");
+    expect(await ends(first)).toBe("NONCE_REPLAYED");
+    // A second one beside it, from a copy without any journal.
+    const copy = `${config.state}-copy`;
+    const isJournal = /\.(?:txt|sock)$/;
+    await cp(config.state, copy, { recursive: true, filter: (path) => !isJournal.test(path) });
+    const second = await launch({ ...config, state: copy });
+    expect(second.key).toBe(first.key);
+    expect(await ends(second)).toBe("TEE_CHANNEL_NOT_BOUND");
+    // The same one again, with everything gone but its sealed keys and registration.
+    await first.close();
+    for (const name of await readdir(join(config.state, first.key)))
+      if (isJournal.test(name)) await rm(join(config.state, first.key, name));
+    const third = await launch(config);
+    expect(third.key).toBe(first.key);
+    expect(await ends(third)).toBe("TEE_CHANNEL_NOT_BOUND");
+  }, 120_000);
+
+  it("is ended when what was measured is no longer what lies on the disk", async () => {
+    const said = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    let changed = false;
+    const seal = () => ({
+      require: () => {
+        if (changed) throw new CountersignError("TEE_UNAVAILABLE", { message: "The code was changed." });
+      },
+    });
+    const enclave = await launch(await enclaveConfig(), { seal });
+    expect((await ask(enclave.url, `/attestation?nonce=${"5a".repeat(32)}`)).status).toBe(200);
+    changed = true;
+    const late = await ask(enclave.url, `/attestation?nonce=${"5b".repeat(32)}`).catch(() => undefined);
+    expect(late?.ok).not.toBe(true);
+    expect(await enclave.ended).toContain("The code was changed.");
+    expect(said.mock.calls.join()).toContain("The code was changed.");
+    said.mockRestore();
+  }, 60_000);
+
+  it.skipIf(process.platform !== "linux").each(["auto", "none"] as const)(
+    "leaves no core file, and no worker of it does (sandbox: %s)",
+    async (sandbox) => {
+      const config = await enclaveConfig();
+      const enclave = await launch({ ...config, enclave: { ...config.enclave, sandbox } });
+      await register(enclave.url, registrationFor(enclave.key));
+      await post(enclave, await jobFor(enclave.url, "/v1/chat/completions", hello));
+      const pids = [enclave.pid, ...(await descendants(enclave.pid))];
+      expect(pids.length).toBeGreaterThan(1);
+      for (const pid of pids) expect(coreLimitOf(await readFile(`/proc/${pid}/limits`, "utf8"))).toBeLessThanOrEqual(1);
+    },
+    60_000,
+  );
+
+  it("closes its state folder to everybody else, and takes none of another user", async () => {
+    const config = await enclaveConfig();
+    await mkdir(config.state, { recursive: true });
+    await chmod(config.state, 0o777);
+    await launch(config);
+    expect((await stat(config.state)).mode & 0o777).toBe(0o700);
+    const other = await enclaveConfig();
+    await mkdir(other.state, { recursive: true });
+    vi.spyOn(process, "getuid").mockReturnValue(4321);
+    const refused = launch(other).finally(() => vi.restoreAllMocks());
+    await expect(refused).rejects.toThrow(/another user/);
+  }, 60_000);
+
+  it("takes a registration from the registrars that it was configured with alone", async () => {
+    const enclave = await launch(await enclaveConfig({ registrars: ["ab".repeat(32)] }));
+    const answer = await register(enclave.url, registrationFor(enclave.key));
+    expect([answer.status, await answer.json()]).toMatchObject([403, { error: { code: "NOT_AUTHORISED" } }]);
+    expect((await ask(enclave.url, "/describe")).status).toBe(503);
   }, 60_000);
 
   it("with another configuration is another measurement, and does not get the keys", async () => {

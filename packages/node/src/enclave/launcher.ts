@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, mkdtemp, realpath, rm, symlink } from "node:fs/promises";
+import { mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,8 +7,10 @@ import { CountersignError, fromBase64, type Hex, measurementId, sha256Hex, toHex
 import { makeNitroAuthority } from "@countersign/evidence-tee/make";
 import { type NodeConfig, parseNodeConfig } from "../config.ts";
 import { type Booted, measuredConfigShape, revive } from "./boot.ts";
+import { withoutCore } from "./core-limit.ts";
 import { runtimeFlags } from "./flags.ts";
 import { buildImage, type EnclaveImage } from "./image.ts";
+import { type ImageSeal, sealImage } from "./image-seal.ts";
 import { requireUnused, serveEnclave } from "./launcher-socket.ts";
 import { machineHome, openMachine } from "./machine.ts";
 import { measure } from "./measure.ts";
@@ -17,6 +19,7 @@ import { readProvenance } from "./provenance.ts";
 import { openRegisters } from "./registers.ts";
 import { openRelay } from "./relay.ts";
 import { type Isolation, insidePlaces, isolationFor, sandboxArguments, type Tier } from "./sandbox.ts";
+import { openStateFolder } from "./state-folder.ts";
 import { requireUndisturbed } from "./undisturbed.ts";
 
 /** A simulated enclave that serves. */
@@ -49,6 +52,8 @@ export type LaunchOptions = {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The program inside: another one is another measurement. */
   readonly entry?: string;
+  /** Watches over what was measured. */
+  readonly seal?: (image: EnclaveImage) => ImageSeal;
 };
 
 const extension = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
@@ -74,6 +79,8 @@ export async function launchEnclave(given: NodeConfig, options: LaunchOptions): 
   const provenance = await readProvenance(config.enclave?.provenance);
   const machine = await openMachine(config.enclave?.home ?? machineHome(env), now());
   const image = buildImage(packageFolder, ours);
+  // Before it is measured: whatever is written while that goes on counts as a change.
+  const seal = (options.seal ?? sealImage)(image);
   const { registration: _r, catalogue: _c, state: _s, host: _h, port: _p, enclave: _e, ...rest } = config;
   const measured = measuredConfigShape.parse(rest);
   const flags = runtimeFlags();
@@ -84,7 +91,7 @@ export async function launchEnclave(given: NodeConfig, options: LaunchOptions): 
   const registers = openRegisters(pcrs);
   const authority = makeNitroAuthority({ root: machine.root });
 
-  await mkdir(config.state, { recursive: true, mode: 0o700 });
+  await openStateFolder(config.state);
   const state = await realpath(config.state);
   const catalogue = await realpath(config.catalogue);
   // A socket's path has 107 bytes at most, wherever the state lies: the host goes by a short name for it.
@@ -93,6 +100,18 @@ export async function launchEnclave(given: NodeConfig, options: LaunchOptions): 
   await symlink(state, near);
   const sockets = { launcher: join(near, "launcher.sock"), node: join(near, "node.sock") };
   let child: ChildProcess | undefined;
+  let changed: string | undefined;
+  // Documents speak of what was measured. Where that is no longer what lies here, nobody knows what runs or will be loaded.
+  const requireSame = () => {
+    try {
+      seal.require();
+    } catch (error) {
+      changed = `was ended: ${CountersignError.is(error) ? error.detail.message : String(error)}`;
+      console.error(`The enclave ${changed}`);
+      child?.kill("SIGKILL");
+      throw error;
+    }
+  };
   const cleanup: (() => Promise<unknown>)[] = [() => rm(short, { recursive: true, force: true })];
   const close = async () => {
     for (const act of cleanup.splice(0).reverse()) await act();
@@ -111,7 +130,10 @@ export async function launchEnclave(given: NodeConfig, options: LaunchOptions): 
         newKeys: options.newKeys ?? false,
       },
       {
-        attest: (args) => authority.document({ ...args, pcrs: registers.locked(), at: now() }),
+        attest: (args) => {
+          requireSame();
+          return authority.document({ ...args, pcrs: registers.locked(), at: now() });
+        },
         extend: registers.extend,
         lock: registers.lock,
       },
@@ -122,7 +144,7 @@ export async function launchEnclave(given: NodeConfig, options: LaunchOptions): 
       isolation.bwrap ? image.inside(entry) : entry,
       `${seen.state}/launcher.sock`,
     ]);
-    const ended = endOf(child);
+    const ended = endOf(child).then((how) => changed ?? how);
     cleanup.push(async () => {
       child?.kill("SIGKILL");
       await ended;
@@ -158,7 +180,9 @@ function start(
   places: { readonly catalogue: string; readonly state: string },
   command: readonly string[],
 ): ChildProcess {
-  const [program, args] = bwrap ? [bwrap, sandboxArguments(image, places, command)] : [process.execPath, command];
+  const [program, args] = bwrap
+    ? withoutCore(bwrap, sandboxArguments(image, places, command))
+    : withoutCore(process.execPath, command);
   // What it prints goes to the launcher's errors: its output holds the launcher's own line alone.
   return spawn(program, args, { env: {}, stdio: ["ignore", 2, 2] });
 }

@@ -1,17 +1,16 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { open, readFile, rename } from "node:fs/promises";
-import { CountersignError, canonicalBytes, keysetShape, parseCanonical, utf8 } from "@countersign/core";
+import { CountersignError, canonicalBytes, parseCanonical, utf8 } from "@countersign/core";
 import * as z from "zod";
-import { drawSeeds, seedsShape } from "./keys.ts";
+import { drawSeeds, type Seeds, seedsShape } from "./keys.ts";
 
-/** What survives a restart of the same measurement: the seeds and the last keyset. */
-const contentsShape = z.strictObject({ seeds: seedsShape, keyset: keysetShape.optional() });
+/** What survives a restart of the same measurement: the seeds, and nothing that opens a request. */
+const contentsShape = z.strictObject({ seeds: seedsShape });
 type Contents = z.infer<typeof contentsShape>;
 
 /** State that only this measurement on this machine opens. */
 export type SealedStorage = {
-  readonly contents: () => Contents;
-  readonly keep: (contents: Contents) => Promise<void>;
+  readonly seeds: Seeds;
   /** Whether the seeds were drawn at this start. */
   readonly isNew: boolean;
 };
@@ -49,7 +48,7 @@ async function write(path: string, bytes: Buffer): Promise<void> {
 /**
  * Opens the sealed storage, or makes it with new keys where there is none.
  *
- * AES-256-GCM with a random nonce, a few writes a day under one key. An old file put back by the host opens as well:
+ * AES-256-GCM with a random nonce, one write for each set of seeds. An old file put back by the host opens as well:
  * nothing here notices a rollback (docs/enclave.md).
  *
  * @param key 32 bytes by machine and measurement; null where the platform gives none, and then nothing is kept.
@@ -82,10 +81,6 @@ export async function openSealed(args: {
       cause,
     });
   }
-  const keep = async (next: Contents) => {
-    contents = next;
-    if (key) await write(path, seal(next, key));
-  };
-  if (!file) await keep(contents);
-  return { contents: () => contents, keep, isNew: !file };
+  if (!file && key) await write(path, seal(contents, key));
+  return { seeds: contents.seeds, isNew: !file };
 }

@@ -4,12 +4,13 @@ import { simulatedAttester } from "@countersign/evidence-tee/make";
 import { openLifeline } from "./boot.ts";
 import { type RunningEnclave, startEnclave } from "./enclave.ts";
 import { runtimeFlags } from "./flags.ts";
-import { ignoreInspectorSignal, requireUndisturbed } from "./undisturbed.ts";
+import { ignoreInspectorSignal, requireNoCore, requireUndisturbed } from "./undisturbed.ts";
 
 ignoreInspectorSignal();
 
 async function main(): Promise<void> {
   requireUndisturbed((flag) => runtimeFlags().includes(flag));
+  requireNoCore();
   const path = process.argv[2] ?? "";
   const { boot, tell, onEnd } = await openLifeline(path);
   let enclave: RunningEnclave | undefined;

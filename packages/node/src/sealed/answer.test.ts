@@ -36,17 +36,34 @@ const outputs = (content: string) =>
   }) as unknown as Execution;
 const piece = (content: string): Delta => ({ type: "delta", choice: 0, content });
 
-const finishWith =
-  (openings: readonly Opening[] = []) =>
-  async () =>
-    ({ type: "done", openings, receiptSecret: secret }) as unknown as Extract<RunEvent, { type: "done" }>;
+type Context = Parameters<typeof answerSealed>[2];
+type Channel = Parameters<Context["sign"]>[2];
+
+/** A node's parts that sign. @param told Gets the channel that is signed. */
+function contextOf(openings: readonly Opening[] = [], told: (channel: Channel) => void = () => {}): Context {
+  const committed = { openings, receiptSecret: secret } as unknown as ReturnType<Context["commit"]>;
+  return {
+    now: () => 0,
+    random: (n) => new Uint8Array(n).fill(3),
+    commit: () => committed,
+    sign: async (_, __, channel) => {
+      told(channel);
+      return { type: "done", ...committed } as unknown as Extract<RunEvent, { type: "done" }>;
+    },
+  };
+}
 
 async function play(execution: Execute, release: "met" | "live", stream: boolean, openings?: readonly Opening[]) {
   const { opened, sealed } = await openedJob(release, stream);
-  const context = { now: () => 0, random: (n: number) => new Uint8Array(n).fill(3), finish: finishWith(openings) };
+  const signed: Channel[] = [];
   const events: RunEvent[] = [];
-  for await (const event of answerSealed(opened, execution, context)) events.push(event);
-  return openEvents(events, sealed);
+  for await (const event of answerSealed(
+    opened,
+    execution,
+    contextOf(openings, (channel) => signed.push(channel)),
+  ))
+    events.push(event);
+  return { ...(await openEvents(events, sealed)), events, signed };
 }
 
 it("seals what comes at one time as one piece, and what comes later as another", async () => {
@@ -58,7 +75,7 @@ it("seals what comes at one time as one piece, and what comes later as another",
     return outputs("a b c d e ");
   }
   const { opened, sealed } = await openedJob("live", true);
-  const context = { now: () => 0, random: (n: number) => new Uint8Array(n).fill(3), finish: finishWith() };
+  const context = contextOf();
   const events: RunEvent[] = [];
   for await (const event of answerSealed(opened, burst(), context)) {
     events.push(event);
@@ -79,6 +96,16 @@ it("cuts a long answer between characters, and puts it together again", async ()
   const { text, chunks } = await play(whole(), "met", false);
   expect(chunks).toBeGreaterThan(2);
   expect(JSON.parse(text).choices[0].message.content).toBe(long);
+});
+
+it("signs what all of it is sealed as, the holder's part included, and tells that this part comes", async () => {
+  async function* whole(): Execute {
+    yield* [];
+    return outputs("x");
+  }
+  const { events, signed, digest } = await play(whole(), "met", false);
+  expect(signed.map((channel) => channel.answer)).toEqual([digest]);
+  expect(events.map((e) => e.type)).toEqual(["sealed", "sealed", "done", "sealed"]);
 });
 
 it("leaves out what the model saw where it is larger than a chunk may be", async () => {
@@ -110,7 +137,7 @@ it("ends the run when its reader leaves in the middle", async () => {
     }
   }
   const { opened } = await openedJob("live", true);
-  const context = { now: () => 0, random: (n: number) => new Uint8Array(n), finish: finishWith() };
+  const context = contextOf();
   const events = answerSealed(opened, endless(), context);
   await events.next();
   await events.next();

@@ -1,16 +1,9 @@
 import { setImmediate as nextTick } from "node:timers/promises";
-import { type AnswerSealer, writePrivatePart } from "@countersign/channel";
-import {
-  type Hex,
-  type Opening,
-  type RunEvent,
-  type Statement,
-  type TokenLogprob,
-  toBase64,
-  utf8,
-} from "@countersign/core";
+import { type AnswerSealer, clearFields, writePrivatePart } from "@countersign/channel";
+import { type Opening, type RunEvent, type Statement, type TokenLogprob, toBase64, utf8 } from "@countersign/core";
 import { type Answer, renderers } from "@countersign/core/render";
 import type { Delta, Execute, Execution } from "../execution.ts";
+import type { CommittedRun } from "../seal.ts";
 import type { OpenedJob } from "./open-job.ts";
 
 type Done = Extract<RunEvent, { readonly type: "done" }>;
@@ -20,27 +13,18 @@ type Sealed = Extract<RunEvent, { readonly type: "sealed" }>;
 const mostText = 256 * 1024;
 const mostPrivate = 16 << 20;
 
-/** Fields that hold nothing of the conversation: their openings travel in clear. */
-const clearFields: ReadonlySet<string> = new Set([
-  "model",
-  "clientNonce",
-  "policy",
-  "offer",
-  "payment",
-  "promptVersion",
-  "result",
-]);
-
 const sealedEvent = (bytes: Uint8Array): Sealed => ({ type: "sealed", data: toBase64(bytes) });
 
 /**
  * Answers a sealed job: runs it, writes the answer as OpenAI's clients read it, and lets it out in sealed chunks alone.
  *
  * Events: the answer's nonce, a chunk for each piece of text, `done` with what is no content, the chunk with the private
- * part. Under `live` a piece leaves as soon as it is there; under the other rules nobody reads before the end, and few large
+ * part, which is sealed before anything is signed: the statement names it too, so that whoever changes it shows. `done` tells
+ * that the next chunk is the last, so that no reader holds back each chunk to see whether it is. Under `live` a piece leaves as soon as it is there; under the other rules nobody reads before the end, and few large
  * chunks tell less of the tokens than many small ones.
  *
- * @param finish Commits to the run and signs it, with the channel in its statement.
+ * @param commit Commits to the run.
+ * @param sign Signs what was committed to, with the channel in its statement.
  */
 export async function* answerSealed(
   { checked, stream, seal, channel }: OpenedJob,
@@ -48,7 +32,12 @@ export async function* answerSealed(
   context: {
     readonly now: () => number;
     readonly random: (length: number) => Uint8Array;
-    readonly finish: (execution: Execution, channel: NonNullable<Statement["channel"]>) => Promise<Done>;
+    readonly commit: (execution: Execution) => CommittedRun;
+    readonly sign: (
+      execution: Execution,
+      committed: CommittedRun,
+      channel: NonNullable<Statement["channel"]>,
+    ) => Promise<Done>;
   },
 ): AsyncGenerator<RunEvent, void, void> {
   const sealer = await seal(context.random);
@@ -78,18 +67,18 @@ export async function* answerSealed(
     ? rest + rendering.close(answer) + rendering.last(answer, undefined)
     : renderer.json(head, answer);
   yield* sealText(end, sealer);
-  const done = await context.finish(run, { ...channel, answer: sealer.digest() });
+  const committed = context.commit(run);
+  const last = await sealer.seal(privatePart(committed, answer), "private");
+  const done = await context.sign(run, committed, { ...channel, answer: sealer.digest() });
   yield { ...done, openings: done.openings.filter(({ path }) => clearFields.has(path)), receiptSecret: null };
-  if (done.receiptSecret === null) throw new TypeError("A run is sealed once.");
-  const last = privatePart(done.openings, done.receiptSecret, answer);
-  yield sealedEvent(await sealer.seal(last, "private"));
+  yield sealedEvent(last);
 }
 
 /**
  * The holder's part, in the one chunk that it must be. What the model saw may be as large as the largest tensors, and then
  * stays closed: the holder has what it was made of.
  */
-function privatePart(openings: readonly Opening[], receiptSecret: Hex, answer: Answer): Uint8Array {
+function privatePart({ openings, receiptSecret }: CommittedRun, answer: Answer): Uint8Array {
   const due = openings.filter((opening) => isPrivate(opening, answer));
   const part = writePrivatePart({ openings: due, receiptSecret });
   if (part.length <= mostPrivate) return part;

@@ -1,16 +1,7 @@
 import { type AnswerSealer, channelAad, requireSameClear } from "@countersign/channel";
-import {
-  CountersignError,
-  type Hex,
-  type JsonObject,
-  longestKeyset,
-  parseJsonBytes,
-  sha256Hex,
-  toHex,
-} from "@countersign/core";
+import { CountersignError, type Hex, type JsonObject, parseJsonBytes, sha256Hex } from "@countersign/core";
 import { readStream } from "@countersign/core/render";
 import { type CheckedJob, type OuterJob, readInner } from "../check-job.ts";
-import type { RequestTags } from "../tags.ts";
 import type { ChannelKey } from "./channel-key.ts";
 import { quiet } from "./quiet.ts";
 import { readSealed, requireOwnKey } from "./read-sealed.ts";
@@ -34,9 +25,6 @@ export type OpenedJob = {
 export type OpenContext = {
   /** Absent where this node runs in no enclave. */
   readonly channel?: ChannelKey | undefined;
-  /** Encapsulated keys that were opened: each runs once. */
-  readonly spent: RequestTags;
-  readonly now: () => number;
 };
 
 /**
@@ -58,35 +46,15 @@ export async function openJob(outer: OuterJob, context: OpenContext): Promise<Op
     throw new CountersignError("CHANNEL_MALFORMED", { message: "A sealed request needs its client's own nonce." });
   }
   const { enc, ciphertext, clear, keyset, key } = sealed;
-  const free = reserve(context, toHex(enc));
+  const aad = channelAad({ clear, clientNonce: job.clientNonce, keyset, path: job.path, demand: outer.policy });
+  const opened = await open({ enc, ciphertext, aad });
+  const channel = { suite: "countersign/channel/v1", keyset, key, request: sha256Hex(outer.body) } as const;
   try {
-    const aad = channelAad({ clear, clientNonce: job.clientNonce, keyset, path: job.path, demand: outer.policy });
-    const opened = await open({ enc, ciphertext, aad });
-    // On disk before anything runs; the keyset's end is the end of all that was sealed to it.
-    await context.spent.sign(toHex(enc), Math.ceil((context.now() + longestKeyset) / 1000));
-    const channel = { suite: "countersign/channel/v1", keyset, key, request: sha256Hex(outer.body) } as const;
-    try {
-      // Also for a policy: nobody on the way could have sold one that stands inside.
-      requireSameClear(clear, parseJsonBytes(opened.body) as JsonObject);
-      const checked = readInner(outer, opened.body);
-      return { checked, stream: readStream(checked.request), seal: opened.sealAnswer, channel };
-    } catch (error) {
-      throw quiet(error);
-    }
-  } finally {
-    free();
-  }
-}
-
-function reserve({ spent, now }: OpenContext, enc: Hex): () => void {
-  try {
-    return spent.reserve(enc, now());
-  } catch (cause) {
-    throw new CountersignError("NONCE_REPLAYED", {
-      message: "This sealed request was opened before.",
-      why: "A body that is sealed once runs once.",
-      remedy: "Seal the request anew and send it under a new nonce.",
-      cause,
-    });
+    // Also for a policy: nobody on the way could have sold one that stands inside.
+    requireSameClear(clear, parseJsonBytes(opened.body) as JsonObject);
+    const checked = readInner(outer, opened.body);
+    return { checked, stream: readStream(checked.request), seal: opened.sealAnswer, channel };
+  } catch (error) {
+    throw quiet(error);
   }
 }

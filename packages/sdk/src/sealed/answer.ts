@@ -3,6 +3,7 @@ import { CountersignError, concat, type Hex, isObject, type Json, type JsonObjec
 import { type Frame, FrameReader, framesOf, isFinal, malformed, truncated } from "../event-stream.ts";
 import { errorOf, readObject } from "../http.ts";
 import type { Sealed } from "../request.ts";
+import { withEvidence } from "./changed-answer.ts";
 
 /** What a sealed answer's holder needs beside it. */
 export type Holder = { readonly receiptId: string | undefined; readonly clientNonce: Hex };
@@ -13,7 +14,7 @@ export type OpenedAnswer = {
   readonly body: Uint8Array;
   /** What came in clear with the holder's part of the receipt in its place. */
   readonly countersign: JsonObject;
-  /** Digest over the sealed chunks. */
+  /** Digest over nonce and sealed chunks. */
   readonly answer: Hex;
 };
 
@@ -49,16 +50,23 @@ function withPrivate(countersign: JsonObject | undefined, last: Uint8Array, hold
 export async function openWhole(sealed: Sealed, value: JsonObject, holder: Holder): Promise<OpenedAnswer> {
   const { nonce, chunks } = readSealedAnswer(value);
   const opener = await sealed.openAnswer(nonce);
+  const countersign = isObject(value.countersign) ? value.countersign : undefined;
   const parts: Uint8Array[] = [];
   let last = new Uint8Array();
-  for (const chunk of chunks) {
-    const { kind, content } = await opener.open(chunk);
-    if (kind === "text") parts.push(content);
-    else last = content.slice();
+  // All of them, also behind one that does not open: they are what shows who changed it.
+  const read = await Promise.allSettled(chunks.map((chunk) => opener.open(chunk)));
+  try {
+    for (const one of read) {
+      if (one.status === "rejected") throw one.reason;
+      const { kind, content } = one.value;
+      if (kind === "text") parts.push(content);
+      else last = content.slice();
+    }
+    opener.end();
+  } catch (error) {
+    throw withEvidence(error, opener.digest(), countersign);
   }
-  opener.end();
   const body = concat(...parts);
-  const countersign = isObject(value.countersign) ? value.countersign : undefined;
   requireUnsigned(readObject(body));
   return { body, countersign: withPrivate(countersign, last, holder), answer: opener.digest() };
 }
@@ -70,7 +78,7 @@ function requireUnsigned(value: JsonObject): void {
   throw new CountersignError("CHANNEL_MALFORMED", { message: "A receipt stands inside the sealed answer." });
 }
 
-/** The events of a sealed stream, opened, and the digest over its chunks when they are at their end. */
+/** The events of a sealed stream, opened, and the digest over nonce and chunks when they are at their end. */
 export type OpenedEvents = { readonly frames: AsyncIterable<Frame>; readonly answer: () => Hex | undefined };
 
 /**
@@ -89,7 +97,8 @@ export function openEvents(sealed: Sealed, response: Response, holder: Holder): 
     // The events that end a stream wait for the receipt, which comes behind them.
     let tail: Frame[] = [];
     let done = false;
-    for await (const { value } of framesOf(response)) {
+    const events = framesOf(response);
+    for await (const { value } of events) {
       if (done) throw malformed("Something follows the end of the stream.");
       if (value === "done") {
         done = true;
@@ -103,15 +112,13 @@ export function openEvents(sealed: Sealed, response: Response, holder: Holder): 
         continue;
       }
       if (!opener) throw malformed("A chunk comes before the nonce.");
-      const { kind, content } = await opener.open(part.chunk);
+      const { kind, content } = await openNext(opener, part, events);
       if (kind === "private") {
         inner.end();
         ended = true;
         yield* sign(tail, withPrivate(part.countersign, content, holder));
         continue;
       }
-      // The gateway says that this is the last, the enclave does not.
-      if (part.countersign) opener.end();
       for (const frame of inner.feed(content)) {
         if (frame.value !== "done") requireUnsigned(frame.value);
         if (isFinal(frame)) tail.push(frame);
@@ -126,6 +133,36 @@ export function openEvents(sealed: Sealed, response: Response, holder: Holder): 
     opener.end();
     if (!done) throw truncated("`[DONE]` did not come.");
   }
+}
+
+/** A chunk of a sealed stream, and what stands beside it in clear. */
+type Piece = { readonly chunk: Uint8Array; readonly countersign: JsonObject | undefined };
+
+/** Opens the next chunk; when it is not the one that was sealed, reads on to the receipt, which shows who changed it. */
+async function openNext(opener: AnswerOpener, { chunk, countersign }: Piece, events: AsyncIterable<Frame>) {
+  try {
+    const opened = await opener.open(chunk);
+    // The gateway says that this is the last, the enclave does not.
+    if (countersign && opened.kind !== "private") opener.end();
+    return opened;
+  } catch (error) {
+    throw withEvidence(error, opener.digest(), countersign ?? (await readOn(opener, events)));
+  }
+}
+
+/** What stands beside the last chunk; undefined where none comes that is one. */
+async function readOn(opener: AnswerOpener, events: AsyncIterable<Frame>): Promise<JsonObject | undefined> {
+  try {
+    for await (const { value } of events) {
+      const part = value === "done" ? undefined : readSealedEvent(value);
+      if (!part || "nonce" in part) return undefined;
+      await opener.open(part.chunk).catch(() => undefined);
+      if (part.countersign) return part.countersign;
+    }
+  } catch {
+    // The stream broke as well: there is nothing to show.
+  }
+  return undefined;
 }
 
 /** Puts the receipt where it stands in a stream that is not sealed: on the last event that is one. */

@@ -1,9 +1,13 @@
 import {
+  type Envelope,
   type ErrorCode,
   fromBase64,
   fromUtf8,
+  isSignedBy,
   type JsonObject,
   type Output,
+  readDelivery,
+  readRun,
   sha256,
   toHex,
   utf8,
@@ -349,6 +353,9 @@ const flip = (bytes: Uint8Array): Uint8Array => {
   out[7] = (out[7] as number) ^ 1;
   return out;
 };
+/** Another nonce, in an answer in one piece and in a stream. */
+const otherNonce = (event: JsonObject, index: number): JsonObject =>
+  index === 0 ? { ...event, sealed: { ...(event.sealed as JsonObject), nonce: "00".repeat(32) } } : event;
 const said = [{ index: 0, message: { role: "assistant", content: "Lyon" }, delta: { content: "Lyon" } }];
 const channelOf = (change: object): SealedLies => ({
   statement: (s) => ({ ...s, channel: { ...(s.channel as NonNullable<typeof s.channel>), ...change } }),
@@ -399,6 +406,46 @@ describe("an answer that is not what was sealed is never handed on", () => {
       expect(client.spending()).toMatchObject({ spent: 0n, held: 150n });
       // Neither what was said nor what was asked stands in what may end up in a log.
       expect(`${error.message}${JSON.stringify(error.detail)}`).not.toMatch(/Lyon|France/);
+    }
+  });
+
+  test.each<[string, SealedLies]>([
+    ["the last chunk", chunks((list) => list.map((c, i) => (i === 2 ? flip(c) : c)))],
+    ["the first chunk", chunks((list) => list.map((c, i) => (i === 0 ? flip(c) : c)))],
+    ["a chunk that is left out", chunks(([a, , c]) => [a, c] as Uint8Array[])],
+    ["the nonce", { event: otherNonce }],
+  ])("shows who changed it, by two signatures over other bytes than came: %s", async (_, lies) => {
+    for (const stream of [false, true]) {
+      const { client } = await meet(lies);
+      const { code, detail } = await errorOf(stream ? client.stream(body) : client.chat(body));
+      expect(code).toBe("CHANNEL_UNOPENED");
+      expect(detail.why).toContain("changed after the gateway countersigned");
+      const { came, signed, statement, delivery } = detail.facts as Record<"statement" | "delivery", Envelope> &
+        Record<string, unknown>;
+      const run = readRun(statement);
+      expect(run.predicate.channel?.answer).toBe(signed);
+      expect(came).not.toBe(signed);
+      expect(readDelivery(delivery)).toMatchObject({ subject: run.subject, predicate: { saw: "ciphertext" } });
+      expect(isSignedBy(delivery, toHex(keyOf("gateway").publicKey), nodeSuite)).toBe(true);
+      expect(isSignedBy(statement, toHex(keyOf("node").publicKey), nodeSuite)).toBe(true);
+    }
+  });
+
+  test("says that the node sealed what does not open, where the chunks are those that it signed", async () => {
+    const { client } = await meet({ sealed: (list) => list.map((c, i) => (i === 1 ? flip(c) : c)) });
+    const { code, detail } = await errorOf(client.chat(body));
+    expect(code).toBe("CHANNEL_UNOPENED");
+    expect(detail.why).toContain("the node answers for it");
+    expect(detail.facts?.came).toBe(detail.facts?.signed);
+  });
+
+  test("is refused as it is where its receipt shows nothing", async () => {
+    const broken = chunks((list) => list.map((c, i) => (i === 2 ? flip(c) : c)));
+    for (const receipt of [() => null, (r: object) => ({ ...r, statement: { payload: "" } })]) {
+      const { client } = await meet({ ...broken, receipt });
+      const { code, detail } = await errorOf(client.chat(body));
+      expect(code).toBe("CHANNEL_UNOPENED");
+      expect(detail.facts).toBeUndefined();
     }
   });
 

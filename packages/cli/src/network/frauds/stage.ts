@@ -225,7 +225,6 @@ async function startLiar(
     keys: config.registration ? [config.registration] : [],
     engines: new Engines(),
     tags: await RequestTags.open(null, Date.now()),
-    spent: await RequestTags.open(null, Date.now()),
     runLimit: 60_000,
   };
   const node = await serveNode(
