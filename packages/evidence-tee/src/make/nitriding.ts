@@ -26,7 +26,7 @@ const failed = (why: string, cause?: unknown) => unavailable("nitriding", why, c
  * hash`.
  */
 export function nitridingAttester(options: NitridingOptions): Attester {
-  const calls = options.device && nsmCalls(options.device);
+  const calls = options.device && nsmCalls(options.device, "nitriding");
   let announced: string | undefined;
   const announce = async (userData: Uint8Array) => {
     const hash = toHex(userData);

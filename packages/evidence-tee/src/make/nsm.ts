@@ -14,16 +14,22 @@ export type NsmDevice = {
   readonly close: () => Promise<void>;
 };
 
-const failed = (why: string, cause?: unknown) => unavailable("NSM", why, cause);
+type Failed = (why: string, cause?: unknown) => ReturnType<typeof unavailable>;
+const failedOn =
+  (platform: string): Failed =>
+  (why, cause) =>
+    unavailable(platform, why, cause);
 
 /**
  * The device behind the static helper (packages/node/enclave/nsm-helper.c), since this runtime has no ioctl: frames of
  * u32 big-endian length and CBOR on its standard input and output, one answer for each request, in order.
  *
  * @param limit Milliseconds for one answer.
+ * @param platform What errors name: nitriding has documents of its own and uses the device for registers alone.
  * @throws TEE_UNAVAILABLE when the helper is not there, ends, is silent, or answers more than it was asked
  */
-export function openNsmHelper(path: string, limit = 10_000): NsmDevice {
+export function openNsmHelper(path: string, limit = 10_000, platform = "NSM"): NsmDevice {
+  const failed = failedOn(platform);
   const child: ChildProcess = spawn(path, [], { stdio: ["pipe", "pipe", "inherit"], env: {} });
   const waiting: { resolve: (answer: Uint8Array) => void; reject: (error: unknown) => void }[] = [];
   let held = Buffer.alloc(0);
@@ -75,7 +81,7 @@ export function openNsmHelper(path: string, limit = 10_000): NsmDevice {
 
 const strict = { useMaps: true, rejectDuplicateMapKeys: true, allowIndefinite: true, allowUndefined: false } as const;
 
-function decodeAnswer(answer: Uint8Array): unknown {
+function decodeAnswer(answer: Uint8Array, failed: Failed): unknown {
   try {
     return decode(answer, strict);
   } catch (cause) {
@@ -84,8 +90,8 @@ function decodeAnswer(answer: Uint8Array): unknown {
 }
 
 /** The value under an answer's one name. @throws TEE_UNAVAILABLE for the device's own errors and for any other answer */
-function bodyOf(answer: Uint8Array, name: string): unknown {
-  const value = decodeAnswer(answer);
+function bodyOf(answer: Uint8Array, name: string, failed: Failed): unknown {
+  const value = decodeAnswer(answer, failed);
   // An answer without contents is its name as text.
   if (value === name) return null;
   if (!(value instanceof Map) || value.size !== 1) throw failed(`The device's answer is not a ${name}.`);
@@ -94,25 +100,27 @@ function bodyOf(answer: Uint8Array, name: string): unknown {
   return value.get(name);
 }
 
-function bytesOf(body: unknown, name: string): Uint8Array {
+function bytesOf(body: unknown, name: string, failed: Failed): Uint8Array {
   const bytes = body instanceof Map && body.size === 1 ? body.get(name) : undefined;
   if (!(bytes instanceof Uint8Array) || bytes.length === 0) throw failed(`The device's answer has no ${name}.`);
   return bytes;
 }
 
-/** The Nitro Secure Module's three calls that an enclave needs. */
-export function nsmCalls(device: NsmDevice) {
+/** The Nitro Secure Module's three calls that an enclave needs. @param platform What errors name. */
+export function nsmCalls(device: NsmDevice, platform = "NSM") {
+  const failed = failedOn(platform);
   return {
     async attest(userData: Uint8Array, nonce: Uint8Array | null, publicKey: Uint8Array | null): Promise<Uint8Array> {
       const request = { Attestation: { user_data: userData, nonce, public_key: publicKey } };
-      return bytesOf(bodyOf(await device.request(encode(request)), "Attestation"), "document");
+      return bytesOf(bodyOf(await device.request(encode(request)), "Attestation", failed), "document", failed);
     },
     async extend(register: number, data: Uint8Array): Promise<void> {
       const answer = await device.request(encode({ ExtendPCR: { index: register, data } }));
-      if (bytesOf(bodyOf(answer, "ExtendPCR"), "data").length !== 48) throw failed("The register has not 48 bytes.");
+      if (bytesOf(bodyOf(answer, "ExtendPCR", failed), "data", failed).length !== 48)
+        throw failed("The register has not 48 bytes.");
     },
     async lock(register: number): Promise<void> {
-      bodyOf(await device.request(encode({ LockPCR: { index: register } })), "LockPCR");
+      bodyOf(await device.request(encode({ LockPCR: { index: register } })), "LockPCR", failed);
     },
   };
 }

@@ -109,6 +109,7 @@ describe("a node inside hardware", () => {
       expect(ready).toBeUndefined();
       expect(await ended).toBe(69);
       expect(errors()).toContain("TEE_UNAVAILABLE");
+      expect(errors().toLowerCase()).toContain(`the ${platform} attester`);
     },
     60_000,
   );

@@ -21,7 +21,7 @@ const invalid = (message: string) => new CountersignError("CONFIG_INVALID", { me
 const helperPath = "/usr/local/bin/nsm-helper";
 
 function openAttester(platform: string | undefined, { enclave = {} }: NodeConfig): Attester {
-  const device = () => openNsmHelper(enclave.helper ?? helperPath);
+  const device = () => openNsmHelper(enclave.helper ?? helperPath, undefined, platform === "nsm" ? "NSM" : platform);
   if (platform === "nsm") return nsmAttester(device());
   if (platform === "dstack") return dstackAttester(enclave.socket ?? dstackSocket);
   if (platform === "nitriding") {
