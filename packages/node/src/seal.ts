@@ -129,7 +129,7 @@ export function signCommitted(
     result: execution.result,
     keys: context.keys,
     ...(enclave && {
-      evidence: [attestationItem(roots.receiptRoot, enclave.current(), signer, statement.issuedAt)],
+      evidence: [attestationItem(roots.receiptRoot, enclave.current(channel?.keyset), signer, statement.issuedAt)],
     }),
   };
 }

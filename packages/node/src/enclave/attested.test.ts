@@ -80,6 +80,23 @@ describe("an attested keyset", () => {
     expect(keys.current()).toBe(before);
   });
 
+  it("ends a run under the keyset that it began under, and begins none under it", async () => {
+    const { keys, clock } = await attested();
+    for (let at = start; at < start + 12 * hour; at += hour) {
+      clock.at = at;
+      await keys.refresh();
+    }
+    const old = keys.current();
+    clock.at = start + 12 * hour;
+    await keys.refresh();
+    expect(keys.current().digest).not.toBe(old.digest);
+    expect(keys.current(old.digest)).toMatchObject({ digest: old.digest, attestation: old.attestation });
+    expect(keys.current("ee".repeat(32)).digest).toBe(keys.current().digest);
+    clock.at += 3 * hour;
+    await keys.refresh();
+    expect(keys.current(old.digest).digest).toBe(keys.current().digest);
+  });
+
   it("where user data is fixed before the nonce, binds the statement without it", async () => {
     const { keys, asked } = await attested({ bindsNonce: false });
     const read = readAttestation(await keys.attest("cd".repeat(32)));

@@ -34,7 +34,10 @@ export type InForce = { readonly keyset: Keyset; readonly digest: Hex; readonly 
 /** An enclave's keys as the node uses them. */
 export type NodeEnclave = {
   /** The keyset in force and its document. @throws NODE_NOT_ATTESTED when there is no fresh one: then nothing is run */
-  readonly current: () => InForce;
+  readonly current: (
+    /** A keyset that a run began under: its document stays good for that run although a new one is in force. */
+    keyset?: Hex,
+  ) => InForce;
   /** The channel key of the last keyset. It never leaves this process, and is dropped with its keyset. */
   readonly channel: () => ChannelKey;
   /** A fresh document, over a nonce of 32 bytes. @throws TEE_UNAVAILABLE */
@@ -71,6 +74,7 @@ export async function attestKeys(args: {
   let held: (InForce & { readonly channel: ChannelKey }) | undefined;
   let due = 0;
   let last = 0;
+  let before: { readonly inForce: InForce; readonly last: number } | undefined;
   const isYoung = (k: Keyset, at: number) => k.notAfter - at > keysetLife / 2 && k.notAfter - at <= keysetLife;
   const bundle = async (keyset: Keyset, nonce: Hex | null) => {
     const bound = attester.bindsNonce ? nonce : null;
@@ -95,11 +99,13 @@ export async function attestKeys(args: {
     if (young && at < due) return;
     const { keyset, channel } = young ?? (await draw(at + keysetLife));
     const { bytes: attestation, ends } = await bundle(keyset, null);
+    if (held && !young) before = { inForce: held, last };
     held = { keyset, digest: keysetDigest(keyset), attestation, channel };
     due = Math.min(at + documentLife.fresh, ends - ahead);
     last = Math.min(at + documentLife.last, ends, keyset.notAfter);
   };
-  const current = (): InForce => {
+  const current = (keyset?: Hex): InForce => {
+    if (keyset !== undefined && before?.inForce.digest === keyset && now() < before.last) return before.inForce;
     if (held && now() < last) return held;
     throw new CountersignError("NODE_NOT_ATTESTED", {
       message: "The enclave's attestation has run out and could not be made anew.",
