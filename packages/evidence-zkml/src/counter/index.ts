@@ -1,0 +1,1 @@
+export { type CounterPlace, countInFiles } from "./file.ts";

@@ -1,0 +1,14 @@
+export type { Calibration, Ranging } from "./calibration.ts";
+export { evaluate } from "./evaluation.ts";
+export { fold } from "./folding.ts";
+export { type OnnxGraph, readOnnx } from "./graph.ts";
+export { type Imported, type ImportOptions, importOnnx } from "./import-onnx.ts";
+export type { Plan, Step } from "./ir.ts";
+export { lower } from "./lowering.ts";
+export { decide, type Measure } from "./measure.ts";
+export { readModel, writeModel } from "./model-file.ts";
+export { operators } from "./operators.ts";
+export type { Shifts } from "./quantisation.ts";
+export { digestReport, type ImportReport } from "./report.ts";
+export { readCalibration } from "./samples.ts";
+export { decodeOutput, encodeInput, type InputRule } from "./scales.ts";
