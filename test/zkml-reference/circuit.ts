@@ -10,7 +10,16 @@ export type Options = {
   readonly input?: "public" | "hidden";
   readonly level: string;
 };
-export type WeightPlan = { g: number; Wd: number; C: number; RW: number; tW: number; kW: number; nW: number; QW: number };
+export type WeightPlan = {
+  g: number;
+  Wd: number;
+  C: number;
+  RW: number;
+  tW: number;
+  kW: number;
+  nW: number;
+  QW: number;
+};
 export type WitnessPlan = {
   H: number;
   N: number;
@@ -50,7 +59,8 @@ export const up = (n: number, k: number): number => Math.ceil(n / k) * k;
 
 export const inputsOf = (shape: Shape, l: number): number =>
   l === 0 ? shape.inputs : (shape.layers[l - 1] as Layer).outputs;
-export const shiftOf = (layer: Layer, i: number): number => (layer.shift.length === 1 ? layer.shift[0] : layer.shift[i]) ?? 0;
+export const shiftOf = (layer: Layer, i: number): number =>
+  (layer.shift.length === 1 ? layer.shift[0] : layer.shift[i]) ?? 0;
 export const mostOutputs = (shape: Shape): number => Math.max(...shape.layers.map((l) => l.outputs));
 /** Widths of the remainder's upper part that occur, with 0 for unused slots. */
 export const widths = (shape: Shape): readonly number[] =>
@@ -81,7 +91,7 @@ const checkShape = (shape: Shape): void => {
 };
 
 const enough = (q: number, n: number, d: number, bits: number): boolean =>
-  BigInt(n + d) ** BigInt(q) << BigInt(bits) <= BigInt(2 * n) ** BigInt(q);
+  (BigInt(n + d) ** BigInt(q)) << BigInt(bits) <= BigInt(2 * n) ** BigInt(q);
 
 type Size = { extra: number; deg: number };
 const plan = (n: number, bits: number, size: (q: number) => Size): (Size & { q: number }) | undefined => {
@@ -160,12 +170,31 @@ const planWitness = (shape: Shape, hiddenInput: boolean, Wd: number, bits: numbe
   return chosen;
 };
 
+const UNIT = 1n << 200n;
+/** a/b in units of 2^−200, rounded up. */
+const over = (a: bigint, b: bigint): bigint => (a * UNIT + b - 1n) / b;
+const queries = (n: number, d: number, q: number): bigint =>
+  over(BigInt(n + d) ** BigInt(q), BigInt(2 * n) ** BigInt(q));
+
+/** The sum of §7.5 for a registration is at most 2^−100. */
+export const registrationHolds = (circuit: Circuit, n: number, va: number, R: number): boolean => {
+  const { weights: w, witness: f } = circuit;
+  const counts = [
+    2 * vars(R + 1) * f.nF,
+    (7 * n + 6) * f.nF,
+    f.nF,
+    w.RW * w.C + 256,
+    (3 * n * (n + 1)) / 2 + 3 * n,
+    7 * n + 8,
+    2 * (va + 1) * w.nW,
+  ];
+  const algebra = over(BigInt(counts.reduce((a, b) => a + b, 0)), P ** 4n);
+  return algebra + queries(f.nF, 2 * (f.H + f.most), f.QF) + queries(w.nW, w.kW, w.QW) <= UNIT >> 100n;
+};
+
 /** The sums of §8 in units of 2^−200, each term rounded up. */
 const errors = (shape: Shape, hidden: boolean, w: WeightPlan, f: WitnessPlan): readonly bigint[] => {
-  const unit = 1n << 200n;
   const E = P ** 4n;
-  const over = (a: bigint, b: bigint): bigint => (a * unit + b - 1n) / b;
-  const queries = (n: number, d: number, q: number): bigint => over(BigInt(n + d) ** BigInt(q), BigInt(2 * n) ** BigInt(q));
   const layers = shape.layers.length;
   const most = vars(mostOutputs(shape));
   const { K, N, T, nF } = f;
@@ -188,7 +217,8 @@ const errors = (shape: Shape, hidden: boolean, w: WeightPlan, f: WitnessPlan): r
 };
 
 const digestOf = (shape: Shape, options: Options, w: WeightPlan, f: WitnessPlan): Uint8Array => {
-  const list = (...values: readonly number[]): Uint8Array => joined(littleEndian(BigInt(values.length), 4), words(values));
+  const list = (...values: readonly number[]): Uint8Array =>
+    joined(littleEndian(BigInt(values.length), 4), words(values));
   const head = `countersign-zkml-1 proven-100 ${options.weights} ${options.input ?? "public"}\n`;
   return taggedHash(
     "countersign/zkml-circuit/v1",
@@ -213,7 +243,7 @@ export const compile = (shape: Shape, options: Options): Circuit => {
   for (let bits = 102; bits <= 113; bits++) {
     const weights = planWeights(shape, hiddenWeights, budget, bits);
     const witness = planWitness(shape, hiddenInput, weights.Wd, bits);
-    if (errors(shape, hiddenWeights, weights, witness).some((e) => e > 1n << 100n)) continue;
+    if (errors(shape, hiddenWeights, weights, witness).some((e) => e > UNIT >> 100n)) continue;
     const digest = digestOf(shape, options, weights, witness);
     return { shape, hiddenWeights, hiddenInput, budget, weights, witness, digest };
   }

@@ -1,6 +1,21 @@
 import { type Circuit, inputsOf, mostOutputs, shiftOf, vars, widths } from "./circuit.ts";
 import type { Claim } from "./claims.ts";
-import { add, type Ext, embed, eqAt, eqTable, invertExt, isZero, multiply, negate, powers, scale, sub, timesX, ZERO } from "./field.ts";
+import {
+  add,
+  type Ext,
+  embed,
+  eqAt,
+  eqTable,
+  invertExt,
+  isZero,
+  multiply,
+  negate,
+  powers,
+  scale,
+  sub,
+  timesX,
+  ZERO,
+} from "./field.ts";
 import { demand } from "./refusal.ts";
 
 /** What the constraints need of a proof: challenges, final forms of both sumchecks, and public values. */
@@ -47,7 +62,7 @@ const table = (circuit: Circuit): readonly (readonly [number, number, number, nu
 /** All constraints of §6.1, number k with weight λ^(k+1), as one vector over the rows and one target. */
 export const constraints = (circuit: Circuit, b: Bound): Linear => {
   const { shape } = circuit;
-  const { H, N, blocks, c0, K, T, TB, PB, R0, R1, R2, R } = circuit.witness;
+  const { H, N, blocks, K, T, TB, PB, R0, R1, R2, R } = circuit.witness;
   const rows: Ext[][] = Array.from({ length: R }, () => Array.from({ length: H }, () => ZERO));
   let target: Ext = ZERO;
   const put = (row: number, i: number, coefficient: Ext): void => {

@@ -37,12 +37,7 @@ export const add = (a: Ext, b: Ext): Ext => [
   (a[2] + b[2]) % P,
   (a[3] + b[3]) % P,
 ];
-export const sub = (a: Ext, b: Ext): Ext => [
-  mod(a[0] - b[0]),
-  mod(a[1] - b[1]),
-  mod(a[2] - b[2]),
-  mod(a[3] - b[3]),
-];
+export const sub = (a: Ext, b: Ext): Ext => [mod(a[0] - b[0]), mod(a[1] - b[1]), mod(a[2] - b[2]), mod(a[3] - b[3])];
 export const negate = (a: Ext): Ext => sub(ZERO, a);
 export const scale = (a: Ext, k: bigint): Ext => [mod(a[0] * k), mod(a[1] * k), mod(a[2] * k), mod(a[3] * k)];
 export const multiply = (a: Ext, b: Ext): Ext => [

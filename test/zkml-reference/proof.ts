@@ -1,11 +1,12 @@
 import { bound, type Circuit, compile, inputsOf, mostOutputs, type Options, type Shape, vars } from "./circuit.ts";
 import { type Claim, FIRST, nextClaim, PRODUCT } from "./claims.ts";
 import { constraints } from "./constraints.ts";
-import { add, type Ext, eqTable, evaluate, invert, mod, multiply, P, power, reverse, rootOfUnity, scale, sub, timesX, ZERO } from "./field.ts";
-import { checkPath, draw, elements, newReader, type Opened, planes, readColumns, same, toBytes } from "./reading.ts";
+import { type Ext, ZERO } from "./field.ts";
+import { checkPath, draw, elements, newReader, type Opened, planes, readColumns, toBytes } from "./reading.ts";
 import { demand, type Outcome, outcomeOf } from "./refusal.ts";
 import { newTranscript, type Transcript, words } from "./transcript.ts";
 import { checkCombination, combinedAt, type OpenLayer, openWeights, rowFactors, weightsDigest } from "./weights.ts";
+import { checkWitness } from "./witness.ts";
 
 export type Statement = {
   readonly shape: Shape;
@@ -24,7 +25,8 @@ const checkStatement = (circuit: Circuit, s: Statement): void => {
   demand(s.weights.length === 32 && s.context.length === 32, "statement");
   demand(s.output.length === shape.layers.at(-1)?.outputs, "statement");
   const B = bound(shape, inputsOf(shape, shape.layers.length - 1));
-  for (const logit of s.output) demand(Number.isInteger(logit) && BigInt(Math.abs(logit)) <= B, "1: bound of the output");
+  for (const logit of s.output)
+    demand(Number.isInteger(logit) && BigInt(Math.abs(logit)) <= B, "1: bound of the output");
   if (circuit.hiddenInput) demand(s.input === undefined && s.inputRoot?.length === 32, "statement");
   else {
     demand(s.inputRoot === undefined && s.input?.length === shape.inputs, "statement");
@@ -32,7 +34,10 @@ const checkStatement = (circuit: Circuit, s: Statement): void => {
   }
   if (circuit.hiddenWeights) return;
   const digest = weightsDigest(s.model ?? []);
-  demand(digest.every((b, i) => b === s.weights[i]), "digest of the weights");
+  demand(
+    digest.every((b, i) => b === s.weights[i]),
+    "digest of the weights",
+  );
 };
 
 /** All of §6.3 for one proof, in the order of the transcript. */
@@ -54,7 +59,11 @@ export const checkProof = (s: Statement, proof: Uint8Array, transcript: Transcri
     absorb(3, s.weights);
     absorb(4, s.context);
     if (hiddenInput) absorb(6, s.inputRoot as Uint8Array);
-    else absorb(5, Uint8Array.from(s.input ?? [], (x) => x & 255));
+    else
+      absorb(
+        5,
+        Uint8Array.from(s.input ?? [], (x) => x & 255),
+      );
     absorb(7, words(s.output));
     absorb(8, rootF1);
     if (rootM) absorb(9, rootM);
@@ -126,63 +135,28 @@ export const checkProof = (s: Statement, proof: Uint8Array, transcript: Transcri
       ? { chi, combined: combinedAt(circuit, uc, r, sLo) }
       : { opened: openWeights(shape, s.model ?? [], r, rho, point) };
     const { rows: A, target } = constraints(circuit, {
-      alpha, beta, tau, gamma, sigma, first, r, rho, s: point, product, lambda,
-      input: s.input, output: s.output, weights: bias,
+      alpha,
+      beta,
+      tau,
+      gamma,
+      sigma,
+      first,
+      r,
+      rho,
+      s: point,
+      product,
+      lambda,
+      input: s.input,
+      output: s.output,
+      weights: bias,
     });
-    let sum: Ext = ZERO;
-    for (let i = 0; i < linear.length; i += f.H) sum = add(sum, linear[i] as Ext);
-    same(scale(sum, BigInt(f.H)), target, "3: linear target");
-
-    // Check 4: the products vanish on the subgroup.
-    for (let i = 0; i < f.H; i++) {
-      let value: Ext = ZERO;
-      for (let j = i; j < products.length; j += f.H) value = add(value, products[j] as Ext);
-      same(value, ZERO, "4: products vanish");
-    }
-
-    // Checks 5 to 7, column by column.
-    const rows = [...(F0?.rows ?? []), ...F1.rows.slice(0, f.R1), ...F2.rows, ...F3.rows];
-    const masks = F1.rows.slice(f.R1);
-    const eqKappa = eqTable(kappa);
-    const wF = rootOfUnity(f.nF);
-    const wH = rootOfUnity(f.H);
-    for (const [k, column] of columns.entries()) {
-      const x = (3n * power(wF, BigInt(reverse(column, Math.log2(f.nF))))) % P;
-      const ofE = (list: readonly (readonly bigint[])[], at: number): Ext => {
-        let value: Ext = ZERO;
-        for (let q = 0; q < 4; q++) value = add(value, timesX([list[at + q]?.[k] as bigint, 0n, 0n, 0n], q));
-        return value;
-      };
-      let near = ofE(masks, 0);
-      for (const [row, list] of rows.entries()) near = add(near, scale(eqKappa[row] as Ext, list[k] as bigint));
-      same(near, evaluate(proximity, x), "5: proximity");
-
-      // Lagrange basis of the subgroup of order H at x: (x^H − 1)/H · w^j/(x − w^j).
-      const vanishing = (mod(power(x, BigInt(f.H)) - 1n) * invert(BigInt(f.H))) % P;
-      let combined = ofE(masks, 4);
-      let at = 1n;
-      for (let j = 0; j < f.H; j++) {
-        const basis = (((vanishing * at) % P) * invert(x - at)) % P;
-        let c0 = 0n;
-        let c1 = 0n;
-        let c2 = 0n;
-        let c3 = 0n;
-        for (let row = 0; row < f.R; row++) {
-          const a = A[row]?.[j] as Ext;
-          const p = rows[row]?.[k] as bigint;
-          c0 += a[0] * p;
-          c1 += a[1] * p;
-          c2 += a[2] * p;
-          c3 += a[3] * p;
-        }
-        combined = add(combined, scale([c0 % P, c1 % P, c2 % P, c3 % P], basis));
-        at = (at * wH) % P;
-      }
-      same(combined, evaluate(linear, x), "6: linear");
-
-      const wrong = sub(multiply(ofE(F3.rows, 0), ofE(F3.rows, 4)), ofE(F3.rows, 8));
-      same(add(multiply(nu, wrong), ofE(masks, 8)), evaluate(products, x), "7: products");
-    }
+    checkWitness(
+      f,
+      columns,
+      [...(F0?.rows ?? []), ...F1.rows.slice(0, f.R1), ...F2.rows, ...F3.rows],
+      F1.rows.slice(f.R1),
+      { kappa, nu, A, target, proximity, linear, products },
+    );
 
     // Check 8: the combination of the weights' rows.
     if (W && M) {

@@ -1,4 +1,4 @@
-import { equal, type Ext, P } from "./field.ts";
+import { type Ext, equal, P } from "./field.ts";
 import { demand } from "./refusal.ts";
 import { leaf, openingOrder, rootOf, type Transcript } from "./transcript.ts";
 

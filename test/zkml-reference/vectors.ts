@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { Options, Shape } from "./circuit.ts";
 import { checkLink } from "./link.ts";
-import { checkProof } from "./proof.ts";
+import { checkProof, type Statement } from "./proof.ts";
 import type { Outcome } from "./refusal.ts";
+import { checkRegistration } from "./registration.ts";
 import type { Transcript } from "./transcript.ts";
 
 type Change =
@@ -15,6 +16,8 @@ export type Vector = {
   readonly json: Record<string, unknown>;
   readonly proof: Uint8Array;
   readonly refused: readonly Change[];
+  /** Absent for a link. */
+  readonly statement?: Statement;
   readonly check: (proof: Uint8Array, transcript?: Transcript) => Outcome;
 };
 
@@ -25,15 +28,25 @@ const fromBase64 = (text: unknown): Uint8Array => new Uint8Array(Buffer.from(Str
 export const readVector = (name: string): Vector => {
   const file = new URL(`../../spec/vectors/zkml/${name}.json`, import.meta.url);
   const json = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
-  const shape = json["shape"] as Shape;
-  const options = json["options"] as Options;
-  const proof = fromBase64(json["proof"]);
-  const refused = json["refused"] as readonly Change[];
-  if (typeof json["parent"] === "string") {
-    const statement = { shape, options, parent: fromHex(json["parent"]), child: fromHex(json["child"]) };
+  const shape = json.shape as Shape;
+  const options = json.options as Options;
+  const proof = fromBase64(json.proof);
+  const refused = json.refused as readonly Change[];
+  if (typeof json.parent === "string") {
+    const statement = { shape, options, parent: fromHex(json.parent), child: fromHex(json.child) };
     return { name, json, proof, refused, check: (bytes, transcript) => checkLink(statement, bytes, transcript) };
   }
-  const layers = json["model"] as readonly { weights: string; bias: string }[] | null;
+  if (json.root) {
+    const statement = { shape, options, root: fromHex(json.root) };
+    return {
+      name,
+      json,
+      proof,
+      refused,
+      check: (bytes, transcript) => checkRegistration(statement, bytes, transcript),
+    };
+  }
+  const layers = json.model as readonly { weights: string; bias: string }[] | null;
   const model = layers?.map((l) => {
     const bias = fromBase64(l.bias);
     const view = new DataView(bias.buffer, bias.byteOffset, bias.length);
@@ -45,14 +58,21 @@ export const readVector = (name: string): Vector => {
   const statement = {
     shape,
     options,
-    weights: fromHex(json["weights"]),
-    context: fromHex(json["context"]),
-    output: json["output"] as readonly number[],
+    weights: fromHex(json.weights),
+    context: fromHex(json.context),
+    output: json.output as readonly number[],
     ...(model ? { model } : {}),
-    ...(json["input"] ? { input: [...new Int8Array(fromBase64(json["input"]))] } : {}),
-    ...(json["inputRoot"] ? { inputRoot: fromHex(json["inputRoot"]) } : {}),
+    ...(json.input ? { input: [...new Int8Array(fromBase64(json.input))] } : {}),
+    ...(json.inputRoot ? { inputRoot: fromHex(json.inputRoot) } : {}),
   };
-  return { name, json, proof, refused, check: (bytes, transcript) => checkProof(statement, bytes, transcript) };
+  return {
+    name,
+    json,
+    proof,
+    refused,
+    statement,
+    check: (bytes, transcript) => checkProof(statement, bytes, transcript),
+  };
 };
 
 export const changed = (proof: Uint8Array, change: Change): Uint8Array => {

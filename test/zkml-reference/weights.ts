@@ -1,5 +1,18 @@
 import { type Circuit, inputsOf, type Shape, vars } from "./circuit.ts";
-import { add, type Ext, eqTable, evaluate, multiply, powers, reverse, rootOfUnity, scale, timesX, ZERO, power } from "./field.ts";
+import {
+  add,
+  type Ext,
+  eqTable,
+  evaluate,
+  multiply,
+  power,
+  powers,
+  reverse,
+  rootOfUnity,
+  scale,
+  timesX,
+  ZERO,
+} from "./field.ts";
 import { type Opened, same } from "./reading.ts";
 import { demand } from "./refusal.ts";
 import { joined, taggedHash, words } from "./transcript.ts";
