@@ -18,7 +18,7 @@ export function useWorld() {
   let world: World | undefined;
   beforeAll(async () => {
     world = await startWorld({
-      config: { limits: { ...defaultLimits, witnessMs: 400 } },
+      config: { limits: { ...defaultLimits, witnessMs: 2500 } },
       models: [
         { id: "free-model", tasks: ["chat", "completion", "responses", "embedding", "tensors"] },
         {

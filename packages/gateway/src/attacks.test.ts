@@ -8,7 +8,7 @@ import { chatBody, codeOf, defaultLimits, pay, send, signPayment, startWorld, ty
 let world: World;
 beforeAll(async () => {
   world = await startWorld({
-    config: { limits: { ...defaultLimits, witnessMs: 400 } },
+    config: { limits: { ...defaultLimits, witnessMs: 2500 } },
     models: [
       { id: "free-model", tasks: ["chat", "completion", "responses", "embedding", "tensors"] },
       {

@@ -10,7 +10,7 @@ const honest = makeReceipt();
 const timed = <T>(run: () => T): T => {
   const start = performance.now();
   const value = run();
-  expect(performance.now() - start).toBeLessThan(1000);
+  expect(performance.now() - start).toBeLessThan(3000);
   return value;
 };
 
