@@ -1,11 +1,22 @@
 import * as fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { type CheckRequest, check, checkRegistration, inputRoot } from "./check.ts";
+import { describe, expect, it, vi } from "vitest";
+import { type CheckRequest, check, checkRegistration, inputRoot, mostLinks } from "./check.ts";
 import { type Circuit, compile } from "./circuit/compile.ts";
-import { commit, commitInput, link, openWeights, prove, register, reopen } from "./make.ts";
-import type { ModelShape } from "./model.ts";
+import {
+  commit,
+  commitInput,
+  type HiddenOpening,
+  link,
+  openWeights,
+  prove,
+  register,
+  reopen,
+  reopenInput,
+} from "./make.ts";
+import type { ModelShape, QuantModel } from "./model.ts";
 import { denseShape, randomInput, randomModel } from "./nets.fixture.ts";
-import { countInMemory } from "./opening-counter.ts";
+import { countInMemory, type OpeningCounter } from "./opening-counter.ts";
+import { bitsOfReport, soundnessOfRegistration } from "./protocol/levels.ts";
 import { bytesOf } from "./protocol/statement.ts";
 
 const shape = denseShape([24, 20, 11, 5], 9);
@@ -161,15 +172,25 @@ describe("hidden weights", () => {
   const made = commit(circuit, model, () => countInMemory(4));
   const request = (opening = made.opening, at = input): CheckRequest => ({
     circuit,
-    weights: { kind: "hidden", registered: opening.commitment },
+    weights: {
+      kind: "hidden",
+      registered: opening.commitment,
+      ...(opening === made.opening && { registration }),
+    },
     input: at,
     context,
     ...prove({ opening, input: at, context }),
   });
+  const registration = register({ ...made.opening, counter: countInMemory(1) });
   const first = request();
-  it("proves, and says that the weights are not shown to be bounded", () => {
+  it("proves with a registration only", () => {
     expect(check(first)).toMatchObject({
       status: "proven",
+      facts: { weights: "hidden", bounded: "yes", bits: String(Math.floor(bitsOfReport(circuit, 0, true))) },
+    });
+    expect(check({ ...first, weights: { kind: "hidden", registered: made.opening.commitment } })).toMatchObject({
+      status: "unproven",
+      code: "ZK_COMMITMENT_UNREGISTERED",
       facts: { weights: "hidden", bounded: "weights-unbounded" },
     });
     expect(codeOf({ ...first, weights: { kind: "hidden", registered: new Uint8Array(32) } })).toBe("ZK_PROOF_REFUSED");
@@ -190,11 +211,11 @@ describe("hidden weights", () => {
   });
   it("stops at the budget, and a link counts", () => {
     const parent = commit(circuit, model, () => countInMemory(2)).opening;
-    const child = reopen(circuit, model, new Uint8Array(32).fill(1), () => countInMemory(4));
+    const child = reopen(circuit, model, new Uint8Array(32).fill(1), () => ({ ...countInMemory(4), lasting: true }));
     const joined = link(parent, child);
     const r = request(child);
     const weights = { kind: "hidden" as const, registered: parent.commitment, links: [joined] };
-    expect(codeOf({ ...r, weights })).toBe("proven");
+    expect(codeOf({ ...r, weights })).toBe("ZK_COMMITMENT_UNREGISTERED");
     expect(codeOf({ ...r, weights: { ...weights, links: [] } })).toBe("ZK_PROOF_REFUSED");
     expect(codeOf({ ...r, weights: { ...weights, registered: child.commitment } })).toBe("ZK_COMMITMENT_UNLINKED");
     for (let i = 0; i < joined.proof.length; i += Math.floor(joined.proof.length / 40)) {
@@ -217,11 +238,37 @@ describe("hidden weights", () => {
     const joined = link(parent, child);
     const weights = { kind: "hidden" as const, registered: parent.commitment, links: [joined], registration };
     const r = { ...request(child), weights };
-    expect(check(r)).toMatchObject({ status: "proven", facts: { bounded: "yes" } });
+    expect(check(r)).toMatchObject({
+      status: "proven",
+      facts: { bounded: "yes", bits: String(Math.floor(bitsOfReport(circuit, 1, true))) },
+    });
     const broken = registration.slice();
     broken[500] = (broken[500] as number) ^ 1;
     expect(check({ ...r, weights: { ...weights, registration: broken } }).status).toBe("unproven");
     expect(() => register(parent)).toThrow(/ZK_BUDGET_SPENT/);
+  });
+  it("counts the bits of proof, links and registration together, and takes three links", () => {
+    const part = (bits: number): number => 2 ** -bits;
+    const { terms } = circuit.soundness;
+    const proof = terms.reduce((a, t) => a + part(t.bits), 0);
+    const one = 2 * terms.slice(8).reduce((a, t) => a + part(t.bits), 0);
+    const own = soundnessOfRegistration(circuit).terms.reduce((a, t) => a + part(t.bits), 0);
+    for (const links of [0, 1, mostLinks])
+      expect(bitsOfReport(circuit, links, true)).toBeCloseTo(-Math.log2(proof + links * one + own), 1);
+    expect(bitsOfReport(circuit, mostLinks, true)).toBeLessThan(bitsOfReport(circuit, 0, false));
+    const chain = Array.from({ length: 5 }, () => commit(circuit, model, () => countInMemory(4)).opening);
+    const links = chain.slice(1).map((child, i) => link(chain[i] as HiddenOpening, child));
+    const [root] = chain as [HiddenOpening];
+    const own0 = register(root);
+    const judge = (count: number) => {
+      const weights = { kind: "hidden" as const, registered: root.commitment, links: links.slice(0, count) };
+      return check({ ...request(chain[count]), weights: { ...weights, registration: own0 } });
+    };
+    expect(judge(3)).toMatchObject({
+      status: "proven",
+      facts: { bits: String(Math.floor(bitsOfReport(circuit, 3, true))) },
+    });
+    expect(judge(4)).toMatchObject({ status: "unproven", code: "ZK_COMMITMENT_UNLINKED" });
   });
   it("does not link commitments of different weights", () => {
     const parent = commit(circuit, model, () => countInMemory(4)).opening;
@@ -237,9 +284,38 @@ describe("hidden weights", () => {
   it("takes no counter that allows more openings than the circuit hides weights for", () => {
     expect(() => commit(circuit, model, () => countInMemory(5))).toThrow(/ZK_MODEL_INVALID/);
   });
+  it("is not opened again with a counter that begins anew, and says when a counter may be new", () => {
+    const created: boolean[] = [];
+    const note = (lasting: boolean) => (_: Uint8Array, create: boolean) => {
+      created.push(create);
+      return { ...countInMemory(4), lasting };
+    };
+    const { secret } = commit(circuit, model, note(false));
+    reopen(circuit, model, secret, note(true));
+    expect(created).toEqual([true, false]);
+    expect(() => reopen(circuit, model, secret, note(false))).toThrow(/ZK_OPENING_RETIRED/);
+  });
+  it("draws other masks for a link of other roots or circuits, even from a source of randomness that is stuck", () => {
+    const stuck = vi.spyOn(crypto, "getRandomValues").mockImplementation((x) => x);
+    try {
+      const secrets = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)] as const;
+      const kept = () => ({ ...countInMemory(4), lasting: true });
+      const masks = [
+        [circuit, model],
+        [circuit, randomModel(shape, 5)],
+        [compile(shape, { weights: "hidden", budget: 4, input: "hidden" }), model],
+      ].map(([c, m]) => {
+        const [parent, child] = secrets.map((s) => reopen(c as Circuit, m as QuantModel, s, kept));
+        return Buffer.from(link(parent as HiddenOpening, child as HiddenOpening).proof.subarray(0, 32)).toString("hex");
+      });
+      expect(new Set(masks).size).toBe(3);
+    } finally {
+      stuck.mockRestore();
+    }
+  });
   it("counts before it proves: an aborted proof is gone", () => {
     let used = 0;
-    const opening = { ...made.opening, counter: { budget: 4, take: () => used++ } };
+    const opening = { ...made.opening, counter: { budget: 4, lasting: false, take: () => used++ } };
     expect(() =>
       prove({ opening: { ...opening, committed: { ...opening.committed, tails: null as never } }, input, context }),
     ).toThrow();
@@ -251,8 +327,8 @@ describe("hidden input", () => {
   it("is bound to its root, which the client computes again, and wears out", () => {
     const circuit = compile(shape, { weights: "open", input: "hidden" });
     const opening = openWeights(circuit, model);
-    const secret = new Uint8Array(32).fill(8);
-    const committed = commitInput(circuit, input, secret);
+    const committed = commitInput(circuit, input, () => countInMemory(2));
+    const { secret } = committed;
     expect(inputRoot(circuit, input, secret)).toEqual(committed.root);
     // All rows are only shown to be as short as an input's, so products are judged at twice that degree.
     expect(circuit.witness.degree).toBe(2 * (circuit.witness.row + circuit.witness.inputExtra));
@@ -264,6 +340,46 @@ describe("hidden input", () => {
     expect(codeOf({ ...request, input })).toBe("ZK_INPUT_INVALID");
     prove({ opening, input: committed, context });
     expect(() => prove({ opening, input: committed, context })).toThrow(/ZK_BUDGET_SPENT/);
+  });
+  it("counts the openings of a root however often it is committed again", () => {
+    const circuit = compile(shape, { weights: "open", input: "hidden" });
+    const opening = openWeights(circuit, model);
+    const counts = new Map<string, OpeningCounter>();
+    const kept = (root: Uint8Array, create: boolean): OpeningCounter => {
+      const name = Buffer.from(root).toString("hex");
+      expect(counts.has(name)).toBe(!create);
+      const counter = counts.get(name) ?? { ...countInMemory(2), lasting: true };
+      counts.set(name, counter);
+      return counter;
+    };
+    const { secret, root } = commitInput(circuit, input, kept);
+    const again = () => reopenInput(circuit, input, secret, kept);
+    expect(again().root).toEqual(root);
+    prove({ opening, input: again(), context });
+    prove({ opening, input: again(), context });
+    expect(() => prove({ opening, input: again(), context })).toThrow(/ZK_BUDGET_SPENT/);
+    // A counter that begins anew would let proofs be collected until the input can be interpolated.
+    expect(() => reopenInput(circuit, input, secret, () => countInMemory(2))).toThrow(/ZK_OPENING_RETIRED/);
+    expect(() => commitInput(circuit, input, () => countInMemory(3))).toThrow(/ZK_INPUT_INVALID/);
+  });
+  it("takes inputs and secrets of the exact length, and circuits that hide the input", () => {
+    const circuit = compile(shape, { weights: "open", input: "hidden" });
+    const secret = new Uint8Array(32).fill(8);
+    const kept = () => ({ ...countInMemory(2), lasting: true });
+    for (const work of [
+      ...[0, 1, 31, 33, 64].flatMap((n) => [
+        () => inputRoot(circuit, input, new Uint8Array(n)),
+        () => reopenInput(circuit, input, new Uint8Array(n), kept),
+      ]),
+      ...[0, 3, 200, 300_000].flatMap((n) => [
+        () => inputRoot(circuit, new Int8Array(n), secret),
+        () => commitInput(circuit, new Int8Array(n), kept),
+      ]),
+      () => inputRoot(circuit, new Uint8Array(24) as never, secret),
+      () => inputRoot(compile(shape, { weights: "open" }), input, secret),
+      () => commitInput(compile(shape, { weights: "open" }), input, kept),
+    ])
+      expect(work).toThrow(/ZK_INPUT_INVALID/);
   });
 });
 

@@ -5,8 +5,8 @@ import { type Kernels, loadKernels } from "./kernels/kernels.ts";
 import type { Link } from "./make.ts";
 import { checkModel, type QuantModel, sameShape } from "./model.ts";
 import { makeCodes } from "./protocol/codes.ts";
-import { plantInput } from "./protocol/input.ts";
-import { soundnessOfRegistration } from "./protocol/levels.ts";
+import { plantInput, requireInput } from "./protocol/input.ts";
+import { bitsOfReport, soundnessOfRegistration } from "./protocol/levels.ts";
 import { checkLinkProof } from "./protocol/link.ts";
 import { digestWeights } from "./protocol/prover.ts";
 import { checkRegistrationProof } from "./protocol/registration.ts";
@@ -15,6 +15,9 @@ import { failures, follow } from "./protocol/verify.ts";
 import { parseProof } from "./protocol/wire.ts";
 import { layOutWeights } from "./protocol/witness.ts";
 
+/** A chain of more links is refused: each adds to the chance that a false report passes (spec/zkml.md §8). */
+export const mostLinks = 3;
+
 /** Weights as a checker knows them: the model itself, or the registered root with links to the proof's commitment. */
 export type KnownWeights =
   | { readonly kind: "open"; readonly model: QuantModel }
@@ -22,7 +25,7 @@ export type KnownWeights =
       readonly kind: "hidden";
       readonly registered: Uint8Array;
       readonly links?: readonly Link[];
-      /** Proof that the words under the registered root are int8; links carry it to their children. */
+      /** Proof that the words under the registered root are int8; links carry it to their children. Without it nothing is proven. */
       readonly registration?: Uint8Array;
     };
 
@@ -40,9 +43,19 @@ export type CheckRequest = {
 /** What a check found. There is no third word; whatever did not run is `unproven`. */
 export type ProofReport =
   | { readonly status: "proven"; readonly reason: string; readonly facts: Readonly<Record<string, string>> }
-  | { readonly status: "unproven"; readonly reason: string; readonly code: ErrorCode };
+  | {
+      readonly status: "unproven";
+      readonly reason: string;
+      readonly code: ErrorCode;
+      /** What did check, with ZK_COMMITMENT_UNREGISTERED alone: for who wants to look, never a reason to believe the output. */
+      readonly facts?: Readonly<Record<string, string>>;
+    };
 
-const unproven = (code: ErrorCode, reason: string): ProofReport => ({ status: "unproven", code, reason });
+const unproven = (code: ErrorCode, reason: string): Extract<ProofReport, { status: "unproven" }> => ({
+  status: "unproven",
+  code,
+  reason,
+});
 
 /** An instance that waits for the next check; a failed one is thrown away. */
 let idle: Kernels | undefined;
@@ -99,10 +112,20 @@ function checkRequest({ circuit: given, weights, input, output, context, proof }
     if (!seen) return unproven("ZK_PROOF_REFUSED", "A challenge is a value of the lookup table.");
     const failed = failures(seen);
     if (failed.length > 0) return unproven("ZK_PROOF_REFUSED", `These checks failed: ${failed.join(", ")}.`);
+    const facts = factsOf(circuit, weights);
+    // Words may be any residues: at shift 15 some have two decompositions, and whoever commits to them picks the logits.
+    if (weights.kind === "hidden" && registered?.status !== "proven")
+      return {
+        ...unproven(
+          "ZK_COMMITMENT_UNREGISTERED",
+          "The proof checks, but nothing shows that the committed words are int8.",
+        ),
+        facts,
+      };
     return {
       status: "proven",
       reason: `The output is the integer function of the ${weights.kind === "open" ? "given" : "committed"} weights and this input.`,
-      facts: factsOf(circuit, weights, registered !== undefined),
+      facts,
     };
   });
 }
@@ -138,7 +161,7 @@ function followLinks(
   let root = registered;
   if (!(root instanceof Uint8Array) || root.length !== 32)
     return unproven("ZK_COMMITMENT_UNLINKED", "A root is 32 bytes.");
-  if (links.length > 8) return unproven("ZK_COMMITMENT_UNLINKED", "A chain has at most eight links.");
+  if (links.length > mostLinks) return unproven("ZK_COMMITMENT_UNLINKED", `A chain has at most ${mostLinks} links.`);
   for (const { parent, child, proof } of links) {
     if (!equalBytes(parent, root)) return unproven("ZK_COMMITMENT_UNLINKED", "A link starts at another root.");
     if (!(child instanceof Uint8Array) || child.length !== 32)
@@ -185,17 +208,25 @@ function checkRegistered(
   };
 }
 
-const factsOf = (circuit: Circuit, weights: KnownWeights, registered: boolean): Readonly<Record<string, string>> => ({
+const factsOf = (circuit: Circuit, weights: KnownWeights): Readonly<Record<string, string>> => ({
   scheme: "countersign-zkml-1",
   weights: circuit.weights,
   input: circuit.input,
-  bits: String(Math.floor(circuit.soundness.bits)),
-  // Committed words are not shown to be int8: sums over hostile weights could wrap around the field.
-  bounded: weights.kind === "open" || registered ? "yes" : "weights-unbounded",
+  // Of the whole report: proof, each link and the registration, added up as probabilities.
+  bits: String(
+    Math.floor(
+      weights.kind === "hidden"
+        ? bitsOfReport(circuit, weights.links?.length ?? 0, weights.registration !== undefined)
+        : circuit.soundness.bits,
+    ),
+  ),
+  // Committed words that are not shown to be int8 make sums wrap around the field, and the output anything.
+  bounded: weights.kind === "open" || weights.registration ? "yes" : "weights-unbounded",
   review: "none",
 });
 
-/** Root of an input's commitment, for whoever has input and secret: what a client compares with its statement (R4). */
+/** Root of an input's commitment, for whoever has input and secret: what a client compares with its statement (R4). @throws ZK_INPUT_INVALID */
 export function inputRoot(circuit: Circuit, values: Int8Array, secret: Uint8Array): Uint8Array {
+  requireInput(circuit, values, secret);
   return withKernels((k) => plantInput(k, makeCodes(k, circuit), circuit, values, secret).tree.root);
 }

@@ -4,6 +4,7 @@ export {
   checkRegistration,
   inputRoot,
   type KnownWeights,
+  mostLinks,
   type ProofReport,
 } from "./check.ts";
 export {
@@ -13,6 +14,7 @@ export {
   digestCircuit,
   encodeCircuit,
   type InputMode,
+  inputOpenings,
   type Level,
   type WeightMode,
 } from "./circuit/compile.ts";
@@ -30,6 +32,7 @@ export {
   prove,
   register,
   reopen,
+  reopenInput,
 } from "./make.ts";
 export {
   boundOf,
@@ -44,6 +47,6 @@ export {
   run,
   type Trace,
 } from "./model.ts";
-export { countInMemory, type OpeningCounter } from "./opening-counter.ts";
-export { soundnessOfRegistration } from "./protocol/levels.ts";
+export { type CounterOf, countInMemory, type OpeningCounter } from "./opening-counter.ts";
+export { bitsOfReport, soundnessOfRegistration } from "./protocol/levels.ts";
 export { digestWeights } from "./protocol/prover.ts";

@@ -2,9 +2,9 @@ import { CountersignError, concat, equalBytes, taggedHash, uint } from "@counter
 import { type Circuit, digestCircuit, inputOpenings } from "./circuit/compile.ts";
 import { loadKernels } from "./kernels/kernels.ts";
 import { checkShape, type QuantModel, run, sameShape } from "./model.ts";
-import { type OpeningCounter, spent } from "./opening-counter.ts";
+import type { CounterOf, OpeningCounter } from "./opening-counter.ts";
 import { makeCodes } from "./protocol/codes.ts";
-import { plantInput } from "./protocol/input.ts";
+import { plantInput, requireInput } from "./protocol/input.ts";
 import { registrationCircuit } from "./protocol/levels.ts";
 import { drawLinkMasks, writeLink } from "./protocol/link.ts";
 import { writeProof } from "./protocol/prove.ts";
@@ -32,8 +32,8 @@ export type InputCommitment = {
   readonly root: Uint8Array;
   readonly values: Int8Array;
   readonly secret: Uint8Array;
-  /** Counts the proofs made under this root. @throws ZK_BUDGET_SPENT after the second */
-  readonly take: () => number;
+  /** Counts the proofs made under this root, two at most. */
+  readonly counter: OpeningCounter;
 };
 
 /** A link: two commitments of one circuit hold the same weights. */
@@ -52,19 +52,38 @@ export function openWeights(circuit: Circuit, model: QuantModel): Opening {
  * Commits to hidden weights.
  *
  * A new commitment draws its secret here; keep `secret` and the counter together, and nowhere twice (spec/zkml.md §7.3).
+ * @example commit(circuit, model, (root, create) => countInFiles({ file, ledger, root: toHex(root), budget: 64, create }))
  * @throws ZK_MODEL_INVALID, also for a counter that allows more than the circuit's budget
  */
 export function commit(
   circuit: Circuit,
   model: QuantModel,
-  counterOf: (root: Uint8Array) => OpeningCounter,
+  counterOf: CounterOf,
 ): { readonly opening: HiddenOpening; readonly secret: Uint8Array } {
   const secret = random();
-  return { secret, opening: reopen(circuit, model, secret, counterOf) };
+  return { secret, opening: openHidden(circuit, model, secret, (root) => counterOf(root, true)) };
 }
 
-/** Rebuilds a commitment from its secret; `counterOf` gives the counter that was used before. @throws ZK_MODEL_INVALID */
-export function reopen(
+/**
+ * Rebuilds a commitment from its secret; `counterOf` gives the counter that was used before.
+ *
+ * @throws ZK_MODEL_INVALID; ZK_OPENING_RETIRED where no lasting counter is left
+ */
+export function reopen(circuit: Circuit, model: QuantModel, secret: Uint8Array, counterOf: CounterOf): HiddenOpening {
+  return openHidden(circuit, model, secret, (root) => lasting(counterOf(root, false)));
+}
+
+/** A counter that begins anew with each process would let the same openings be given out again and again. */
+function lasting(counter: OpeningCounter): OpeningCounter {
+  if (counter.lasting !== true)
+    throw new CountersignError("ZK_OPENING_RETIRED", {
+      message: "A counter in memory does not know what was opened before.",
+      remedy: "Give the counter that was made with the commitment, or commit again.",
+    });
+  return counter;
+}
+
+function openHidden(
   circuit: Circuit,
   model: QuantModel,
   secret: Uint8Array,
@@ -89,22 +108,42 @@ function requireMode(circuit: Circuit, weights: "open" | "hidden", model: QuantM
     throw new CountersignError("ZK_MODEL_INVALID", { message: "The model has another shape than the circuit." });
 }
 
-/** Commits to an input of a circuit with hidden input. The secret and the input give the root again. */
-export function commitInput(circuit: Circuit, values: Int8Array, secret: Uint8Array = random()): InputCommitment {
-  if (circuit.input !== "hidden") throw invalid("The circuit takes public inputs.");
-  if (values.length !== circuit.shape.inputs) throw invalid(`The model takes ${circuit.shape.inputs} int8 inputs.`);
+/**
+ * Commits to an input of a circuit with hidden input, with a new secret. The secret and the input give the root again.
+ *
+ * @throws ZK_INPUT_INVALID, also for a counter of more than two openings: further ones would give the input away
+ */
+export function commitInput(circuit: Circuit, values: Int8Array, counterOf: CounterOf): InputCommitment {
+  return openInput(circuit, values, random(), (root) => counterOf(root, true));
+}
+
+/**
+ * Rebuilds a commitment to an input from its secret, for the one retry; `counterOf` gives the counter used before.
+ *
+ * @throws ZK_INPUT_INVALID; ZK_OPENING_RETIRED where no lasting counter is left
+ */
+export function reopenInput(
+  circuit: Circuit,
+  values: Int8Array,
+  secret: Uint8Array,
+  counterOf: CounterOf,
+): InputCommitment {
+  return openInput(circuit, values, secret, (root) => lasting(counterOf(root, false)));
+}
+
+function openInput(
+  circuit: Circuit,
+  values: Int8Array,
+  secret: Uint8Array,
+  counterOf: (root: Uint8Array) => OpeningCounter,
+): InputCommitment {
+  requireInput(circuit, values, secret);
   const k = loadKernels();
   const { tree } = plantInput(k, makeCodes(k, circuit), circuit, values, secret);
-  let used = 0;
-  return {
-    root: tree.root,
-    values: values.slice(),
-    secret,
-    take: () => {
-      if (used >= inputOpenings) throw spent(inputOpenings);
-      return used++;
-    },
-  };
+  const counter = counterOf(tree.root);
+  if (!(counter.budget <= inputOpenings))
+    throw invalid(`The counter allows ${counter.budget} openings, an input is hidden for ${inputOpenings}.`);
+  return { root: tree.root, values: values.slice(), secret: secret.slice(), counter };
 }
 
 /** What to prove. */
@@ -141,7 +180,7 @@ export function prove({ opening, input, context }: ProveRequest): {
     output: trace.output,
   };
   const count = opening.kind === "hidden" ? opening.counter.take() : 0;
-  const seed = seedOf(statement, circuit, opening, count, hiddenInput?.take() ?? 0, values);
+  const seed = seedOf(statement, circuit, opening, count, hiddenInput?.counter.take() ?? 0, values);
   const { k, codes } = prepared;
   const proof = k.scope(() => {
     const planted = hiddenInput ? plantInput(k, codes, circuit, values, hiddenInput.secret) : undefined;
@@ -210,6 +249,9 @@ export function link(parent: HiddenOpening, child: HiddenOpening): Link {
     random(),
     parent.committed.secret,
     child.committed.secret,
+    digestCircuit(parent.circuit),
+    parent.commitment,
+    child.commitment,
     concat(...counts.map((c) => uint(c, 8))),
   );
   const proof = writeLink(parent.committed, child.committed, drawLinkMasks(parent.committed, seed), rules);

@@ -166,6 +166,7 @@ export const errorTable = {
   ZK_PROOF_REFUSED: row(422, 2, "The proof can be read and does not check."),
   ZK_CIRCUIT_REFUSED: row(422, 2, "The circuit is not the one that its shape compiles to."),
   ZK_COMMITMENT_UNLINKED: row(422, 2, "The proof's weight commitment does not lead to the registered one."),
+  ZK_COMMITMENT_UNREGISTERED: row(422, 2, "Nothing shows that the words under the weight commitment are int8."),
   ZK_BUDGET_SPENT: row(503, 69, "The weight commitment has no openings left."),
   ZK_OPENING_RETIRED: row(503, 69, "The counter of openings cannot be trusted, so the commitment is retired."),
   ZK_OPENING_BUSY: row(503, 69, "Another process counts openings of this commitment."),

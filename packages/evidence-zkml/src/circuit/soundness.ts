@@ -15,6 +15,19 @@ const precision = 512n;
  * The tensor combination is counted with twice the published constant.
  */
 export function soundnessOf(c: Omit<Circuit, "soundness">, bits: number): Soundness {
+  const { terms, proof, link } = errorsOf(c);
+  const most = proof > link ? proof : link;
+  return {
+    terms: terms.map(([name, t]) => ({ name, bits: bitsOf(t) })),
+    bits: bitsOf(most),
+    reached: most << BigInt(bits) <= 1n << precision,
+  };
+}
+
+type Errors = { readonly terms: readonly (readonly [string, bigint])[]; readonly proof: bigint; readonly link: bigint };
+
+/** Probabilities, in units, that a false proof or a false link of a circuit passes. */
+function errorsOf(c: Omit<Circuit, "soundness">): Errors {
   const { weight: w, witness: f, variables: v } = c;
   const overField = (n: number): bigint => (BigInt(n) << precision) / field + 1n;
   const power = (length: number, degree: number, queries: number): bigint =>
@@ -41,16 +54,25 @@ export function soundnessOf(c: Omit<Circuit, "soundness">, bits: number): Soundn
       ["chi and scaled rows", overField(2)],
       ["queries of the weights", power(w.length, w.degree, w.queries)],
     );
-  const total = terms.reduce((a, [, t]) => a + t, 0n);
+  const proof = terms.reduce((a, [, t]) => a + t, 0n);
   // A link opens two commitments of this circuit and has no witness.
   const link = 2n * terms.slice(8).reduce((a, [, t]) => a + t, 0n);
-  const most = total > link ? total : link;
-  return {
-    terms: terms.map(([name, t]) => ({ name, bits: bitsOf(t) })),
-    bits: bitsOf(most),
-    reached: most << BigInt(bits) <= 1n << precision,
-  };
+  return { terms, proof, link };
 }
+
+/** −log2(proof + links · link + registration): what a whole report proves. */
+export function reportSoundness(
+  c: Omit<Circuit, "soundness">,
+  links: number,
+  registration: RegistrationSizes | undefined,
+): number {
+  const { proof, link } = errorsOf(c);
+  const registered = registration ? registrationErrors(c, registration).reduce((a, [, t]) => a + t, 0n) : 0n;
+  return bitsOf(proof + BigInt(links) * link + registered);
+}
+
+/** `rows` variables of a registration's witness, `rowVariables` of the weights' rows, `levels` of its tree. */
+export type RegistrationSizes = { readonly rows: number; readonly rowVariables: number; readonly levels: number };
 
 /**
  * What a registration proves: `rows` variables of its witness, `levels` of its tree (spec/zkml.md §7.5).
@@ -58,15 +80,28 @@ export function soundnessOf(c: Omit<Circuit, "soundness">, bits: number): Soundn
  */
 export function registrationSoundness(
   c: Pick<Circuit, "weight" | "witness">,
-  { rows, rowVariables, levels }: { readonly rows: number; readonly rowVariables: number; readonly levels: number },
+  sizes: RegistrationSizes,
   bits = 100,
 ): Soundness {
+  const terms = registrationErrors(c, sizes);
+  const total = terms.reduce((a, [, t]) => a + t, 0n);
+  return {
+    terms: terms.map(([name, t]) => ({ name, bits: bitsOf(t) })),
+    bits: bitsOf(total),
+    reached: total << BigInt(bits) <= 1n << precision,
+  };
+}
+
+function registrationErrors(
+  c: Pick<Circuit, "weight" | "witness">,
+  { rows, rowVariables, levels }: RegistrationSizes,
+): readonly (readonly [string, bigint])[] {
   const { weight: w, witness: f } = c;
   const overField = (n: number): bigint => (BigInt(n) << precision) / field + 1n;
   const power = (length: number, degree: number, queries: number): bigint =>
     ((BigInt(length + degree) ** BigInt(queries)) << precision) / BigInt(2 * length) ** BigInt(queries) + 1n;
   const constraints = 7 * levels + 5;
-  const terms: [string, bigint][] = [
+  return [
     ["proximity of the witness, tensor of the row variables", overField(2 * rows * f.length)],
     ["linear test as a curve in lambda", overField((constraints + 1) * f.length)],
     ["product test as a line in nu", overField(f.length)],
@@ -77,12 +112,6 @@ export function registrationSoundness(
     ["proximity of the weights, tensor of row variables and chi", overField(2 * (rowVariables + 1) * w.length)],
     ["queries of the weights", power(w.length, w.degree, w.queries)],
   ];
-  const total = terms.reduce((a, [, t]) => a + t, 0n);
-  return {
-    terms: terms.map(([name, t]) => ({ name, bits: bitsOf(t) })),
-    bits: bitsOf(total),
-    reached: total << BigInt(bits) <= 1n << precision,
-  };
 }
 
 /** −log2 of a probability, for people; no decision rests on it. */

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -23,6 +24,8 @@ export type CounterPlace = {
   readonly root: string;
   /** Openings in all, or the share of this process when several hold shares of one budget. */
   readonly budget: number;
+  /** Makes the two files; only for a commitment with a new secret. Without it a counter that is not there is retired. */
+  readonly create?: boolean;
 };
 
 type State = { readonly root: string; readonly budget: number; readonly used: number };
@@ -30,25 +33,31 @@ type State = { readonly root: string; readonly budget: number; readonly used: nu
 /** A counter in two files, each flushed before `take` returns; one process at a time, by a lock file. */
 export function countInFiles(place: CounterPlace): OpeningCounter & { readonly close: () => void } {
   const lock = `${place.file}.lock`;
-  mkdirSync(dirname(place.file), { recursive: true });
-  mkdirSync(dirname(place.ledger), { recursive: true });
-  acquire(lock);
+  if (place.create) {
+    mkdirSync(dirname(place.file), { recursive: true });
+    mkdirSync(dirname(place.ledger), { recursive: true });
+  } else if (!existsSync(dirname(place.file))) throw gone();
+  const token = acquire(lock);
   let open = true;
   const close = (): void => {
-    if (open) rmSync(lock, { force: true });
+    // Where an operator removed the lock it may be another process's by now.
+    if (open && holds(lock, token)) rmSync(lock, { force: true });
     open = false;
   };
   try {
-    agree(place);
+    if (place.create) create(place);
+    else agree(place);
   } catch (error) {
     close();
     throw error;
   }
   return {
     budget: place.budget,
+    lasting: true,
     close,
     take: () => {
       if (!open) throw busy("The counter was closed.");
+      if (!holds(lock, token)) throw busy(`The lock ${lock} is no longer this process's.`);
       const { used } = agree(place);
       if (used >= place.budget) throw spent(place.budget);
       // The ledger goes first: a crash between the two leaves it ahead, which counts as one opening lost.
@@ -67,12 +76,17 @@ const retired = (message: string): CountersignError =>
     remedy: "Commit again, and link or register the new root.",
   });
 
-function acquire(lock: string): void {
+const gone = (): CountersignError => retired("The counter is gone: what was opened is not known.");
+
+/** Takes the lock and returns what is written in it. */
+function acquire(lock: string): string {
+  const token = `${process.pid} ${randomBytes(16).toString("hex")}\n`;
   try {
     const file = openSync(lock, "wx");
-    writeSync(file, `${process.pid}\n`);
+    writeSync(file, token);
     fsyncSync(file);
     closeSync(file);
+    return token;
   } catch (cause) {
     throw new CountersignError("ZK_OPENING_BUSY", {
       message: `The lock ${lock} is taken.`,
@@ -82,17 +96,38 @@ function acquire(lock: string): void {
   }
 }
 
-/** The count that both files hold. The ledger may be one ahead, after a crash; any other difference retires the root. */
+function holds(lock: string, token: string): boolean {
+  try {
+    return readFileSync(lock, "utf8") === token;
+  } catch {
+    return false;
+  }
+}
+
+function create(place: CounterPlace): void {
+  if (existsSync(place.file) || existsSync(place.ledger)) throw retired("There is a counter at this place already.");
+  const state = { root: place.root, budget: place.budget, used: 0 };
+  write(place.ledger, state);
+  write(place.file, state);
+}
+
+/**
+ * The count that both files hold. The ledger may be one ahead, after a crash; any other difference retires the root.
+ * After that crash the file is written anew, so that a second crash is not taken for a restore.
+ */
 function agree(place: CounterPlace): State {
   const own = read(place.file);
   const ledger = read(place.ledger);
-  if (!own && !ledger) return { root: place.root, budget: place.budget, used: 0 };
+  if (!own && !ledger) throw gone();
   if (!ledger) throw retired("The ledger of openings is gone.");
   for (const state of [own, ledger])
     if (state && (state.root !== place.root || state.budget !== place.budget))
       throw retired("The counter belongs to another commitment or budget.");
+  // Only a crash while the two are made leaves a ledger, at nothing, without a file.
+  if (!own && ledger.used > 0) throw retired("The counter's file is gone.");
   const behind = ledger.used - (own?.used ?? 0);
   if (behind !== 0 && behind !== 1) throw retired(`The counter says ${own?.used ?? 0} and its ledger ${ledger.used}.`);
+  if (!own || behind === 1) write(place.file, ledger);
   return ledger;
 }
 

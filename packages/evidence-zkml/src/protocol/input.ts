@@ -1,4 +1,4 @@
-import { taggedHash } from "@countersign/core";
+import { CountersignError, taggedHash } from "@countersign/core";
 import { type Circuit, digestCircuit } from "../circuit/compile.ts";
 import type { Kernels } from "../kernels/kernels.ts";
 import type { Codes } from "./codes.ts";
@@ -7,6 +7,17 @@ import { makeMatrix, plant, rowAt } from "./matrix.ts";
 import { stretch } from "./secrets.ts";
 import { saltWords } from "./tree.ts";
 import { canonical } from "./witness.ts";
+
+/** What an honest prover commits to; `plantInput` itself takes all that a dishonest one may. @throws ZK_INPUT_INVALID */
+export function requireInput(circuit: Circuit, input: Int8Array, secret: Uint8Array): void {
+  const refuse = (message: string): never => {
+    throw new CountersignError("ZK_INPUT_INVALID", { message });
+  };
+  if (circuit.input !== "hidden") refuse("The circuit takes public inputs.");
+  if (!(input instanceof Int8Array) || input.length !== circuit.shape.inputs)
+    refuse(`The model takes ${circuit.shape.inputs} int8 inputs.`);
+  if (!(secret instanceof Uint8Array) || secret.length !== 32) refuse("A secret of an input is 32 bytes.");
+}
 
 /** Commits to an input; rows and salts follow from the secret, so whoever has input and secret can compute the root (R4). */
 export function plantInput(k: Kernels, codes: Codes, circuit: Circuit, input: Int8Array, secret: Uint8Array): Planted {

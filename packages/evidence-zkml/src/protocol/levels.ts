@@ -1,6 +1,11 @@
 import { variables } from "../circuit/code.ts";
 import type { Circuit } from "../circuit/compile.ts";
-import { registrationSoundness, type Soundness } from "../circuit/soundness.ts";
+import {
+  type RegistrationSizes,
+  registrationSoundness,
+  reportSoundness,
+  type Soundness,
+} from "../circuit/soundness.ts";
 import { type Ext, type Field, one, zero } from "../field.ts";
 import { eqPoint, type Form, step } from "./form.ts";
 import { wordBytes } from "./prove.ts";
@@ -49,13 +54,17 @@ export function registrationCircuit(circuit: Circuit): Circuit {
 
 /** What a registration of a circuit's weights proves. */
 export function soundnessOfRegistration(circuit: Circuit): Soundness {
-  const { rows, levels } = sizes(circuit);
-  return registrationSoundness(circuit, {
-    rows: registrationCircuit(circuit).variables.rows,
-    rowVariables: rows,
-    levels,
-  });
+  return registrationSoundness(circuit, registrationSizes(circuit));
 }
+
+function registrationSizes(circuit: Circuit): RegistrationSizes {
+  const { rows, levels } = sizes(circuit);
+  return { rows: registrationCircuit(circuit).variables.rows, rowVariables: rows, levels };
+}
+
+/** Bits that a report proves: the proof, its links and, where there is one, the registration, all together. */
+export const bitsOfReport = (circuit: Circuit, links: number, registered: boolean): number =>
+  reportSoundness(circuit, links, registered ? registrationSizes(circuit) : undefined);
 
 /** Each level has its rounds of three values, then four values. */
 export const messageSizes = (circuit: Circuit): MessageSizes => ({

@@ -3,6 +3,7 @@ import type { Combination } from "./combination.ts";
 import type { TestPolynomials } from "./ligero.ts";
 import type { Matrix } from "./matrix.ts";
 import type { Prepared } from "./prover.ts";
+import type { passWeights } from "./weights.ts";
 import type { Witness } from "./witness.ts";
 
 /**
@@ -25,6 +26,8 @@ export type Moves = {
   readonly touch?: (name: "first" | "mask" | "second" | "third", matrix: Matrix) => void;
   /** Weights that the sumcheck uses, where they differ from the committed ones. */
   readonly pass?: Prepared;
+  /** The pass over words that are no int8, in place of the honest one. */
+  readonly words?: typeof passWeights;
   /** Uses those for the combination too. */
   readonly combine?: boolean;
   /** Changes the test polynomials before they are sent. */

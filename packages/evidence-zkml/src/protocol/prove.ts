@@ -64,7 +64,7 @@ export function writeProof(parts: ProverParts, rules: Rules): Uint8Array {
 
     const r = t.draw("r", circuit.variables.outputs);
     const [rho] = t.draw("rho", 1) as [Ext];
-    const pass = passWeights(moves.pass ?? prepared, r, rho);
+    const pass = (moves.words ?? passWeights)(moves.pass ?? prepared, r, rho);
     const inputs = layInputs(k, circuit, moves.inputs ?? witness);
     const productMessages: Ext[][] = [];
     const s: Ext[] = [];
