@@ -1,6 +1,5 @@
 import {
   CountersignError,
-  concat,
   type Deployment,
   deploymentDigest,
   type EndpointPath,
@@ -21,6 +20,7 @@ import { standingOfKey } from "@countersign/evidence-signature";
 import { type Manifest, verifyManifest } from "@countersign/registry";
 import * as z from "zod";
 import { type Attested, isShown, needsHardware, readAttested } from "./attested.ts";
+import { readBounded } from "./read-bounded.ts";
 
 /** A deployment that a known node described and signed: all that the gateway needs to offer it. */
 export type Served = {
@@ -83,17 +83,6 @@ const descriptionShape = z.looseObject({
 /** Bytes of a description that are read: a node that never ends must not fill this gateway's memory. */
 const mostBytes = 64 << 20;
 
-async function readSome(response: Response): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    if (size > mostBytes) throw new Error(`More than ${mostBytes} bytes.`);
-    parts.push(part);
-  }
-  return concat(...parts);
-}
-
 /** Gets a node's description. @throws NODE_UNREACHABLE */
 export type Describe = (url: string) => Promise<unknown>;
 
@@ -107,7 +96,7 @@ export const describeOverHttp =
         headers: bearer(token),
       });
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      return JSON.parse(fromUtf8(await readSome(response)));
+      return JSON.parse(fromUtf8(await readBounded(response, mostBytes)));
     } catch (cause) {
       throw new CountersignError("NODE_UNREACHABLE", { message: `The node at ${url} does not answer.`, cause });
     }

@@ -1,5 +1,6 @@
-import { CountersignError, concat, type Envelope, type Hex, toBase64 } from "@countersign/core";
+import { CountersignError, type Envelope, type Hex, toBase64 } from "@countersign/core";
 import { bearer, findModel, type Served } from "./catalogue.ts";
+import { readBounded } from "./read-bounded.ts";
 
 /** A fresh attestation of an enclave that serves a model, answering a client's nonce; the client checks it himself. */
 export type Challenge = (
@@ -39,17 +40,6 @@ function openTurnstile(now: () => number): () => () => void {
   };
 }
 
-async function readSome(response: Response): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    if (size > mostBytes) throw new Error(`More than ${mostBytes} bytes.`);
-    parts.push(part);
-  }
-  return concat(...parts);
-}
-
 /** Challenges over HTTP: `GET /attestation?nonce=` of the node. */
 export function challengeOverHttp(options: {
   readonly served: () => readonly Served[];
@@ -85,7 +75,7 @@ export function challengeOverHttp(options: {
         signal: AbortSignal.timeout(10_000),
       });
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      const bytes = await readSome(response);
+      const bytes = await readBounded(response, mostBytes);
       return { attestation: toBase64(bytes), registration: first.registration };
     } catch (cause) {
       throw new CountersignError("NODE_UNREACHABLE", {

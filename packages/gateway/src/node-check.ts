@@ -1,6 +1,7 @@
 import { CountersignError, type EndpointPath, type ErrorCode, toBase64 } from "@countersign/core";
 import { bearer } from "./catalogue.ts";
 import { nodeError } from "./node-run.ts";
+import { readBounded } from "./read-bounded.ts";
 
 /** A request and the deployment that would run it. */
 export type NodeQuestion = { readonly path: EndpointPath; readonly body: Uint8Array; readonly deployment: string };
@@ -67,7 +68,7 @@ export function checkOverHttp(options: {
         await response.body?.cancel();
         return;
       }
-      answer = JSON.parse(await readSome(response));
+      answer = JSON.parse(Buffer.from(await readBounded(response, mostBytes)).toString("utf8"));
     } catch (cause) {
       throw unreachable("It gave no answer that can be read.", cause);
     }
@@ -76,15 +77,4 @@ export function checkOverHttp(options: {
     if (typeof error?.code === "string" && sayable.has(error.code)) throw nodeError(error);
     throw unreachable(`It answered ${status}.`);
   };
-}
-
-async function readSome(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    size += part.length;
-    if (size > mostBytes) throw new RangeError("The answer is too long.");
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString("utf8");
 }

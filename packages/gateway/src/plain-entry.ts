@@ -5,6 +5,7 @@ import {
   type Envelope,
   encodeEntry,
   envelopeDigest,
+  type Hex,
   noDigest,
 } from "@countersign/core";
 
@@ -23,14 +24,18 @@ export type PlainSubject = Pick<Entry, "kind" | "subject" | "issuer"> &
   };
 
 /** Bytes of an entry that counts no level, token or price. Without an hour, the same thing has the same bytes and so one place. */
-export function encodePlainEntry(
+export const encodePlainEntry = (about: PlainSubject, envelope: Envelope, development: boolean): Uint8Array =>
+  encodeDocumentEntry(about, envelopeDigest(envelope), development);
+
+/** The same about a document that is no envelope: named by the SHA-256 of its bytes. */
+export function encodeDocumentEntry(
   { hardware, ...about }: PlainSubject,
-  envelope: Envelope,
+  document: Hex,
   development: boolean,
 ): Uint8Array {
   return encodeEntry({
     flags: [...(development ? (["development"] as const) : []), ...(hardware ? [flagOf[hardware]] : [])],
-    envelope: envelopeDigest(envelope),
+    envelope: document,
     model: noDigest,
     tag: noDigest,
     deployment: noDigest,

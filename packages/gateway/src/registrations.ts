@@ -1,7 +1,5 @@
 import {
   CountersignError,
-  encodeEntry,
-  envelopeDigest,
   fromBase64,
   fromHex,
   type Hex,
@@ -9,7 +7,6 @@ import {
   keyFor,
   type Measurement,
   measurementId,
-  noDigest,
   readMeasurement,
   readRegistration,
   sha256Hex,
@@ -117,22 +114,11 @@ export async function takeMeasurement(
   // The log finds records by the name of the measurement: it must be that of the registers that people read.
   if (subject !== measurementId(measurement.format, measurement.registers))
     refuse("The record names another measurement than its registers give.");
-  const entry = encodeEntry({
-    kind: "measurement",
-    flags: trust.development ? ["development"] : [],
-    subject,
-    envelope: envelopeDigest(envelope),
-    issuer: measurement.publisher,
-    model: noDigest,
-    tag: noDigest,
-    deployment: noDigest,
-    demanded: [],
-    bought: 0,
-    delivered: 0,
-    tokens: 0,
-    value: 0,
-    hour: 0,
-  });
+  const entry = encodePlainEntry(
+    { kind: "measurement", subject, issuer: measurement.publisher },
+    envelope,
+    trust.development,
+  );
   const { index } = await deps.log.append(entry);
   await deps.log.witnessed(index, entry, deps.limits.witnessMs);
   const proof = await deps.log.prove(index);

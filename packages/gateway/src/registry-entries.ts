@@ -1,17 +1,8 @@
-import {
-  type Envelope,
-  encodeEntry,
-  fromHex,
-  type Hex,
-  noDigest,
-  readRegistration,
-  sha256Hex,
-  toHex,
-} from "@countersign/core";
+import { type Envelope, fromHex, type Hex, noDigest, readRegistration, sha256Hex, toHex } from "@countersign/core";
 import type { Attestations } from "./attestations.ts";
 import type { Attested } from "./attested.ts";
 import type { Served } from "./catalogue.ts";
-import { encodePlainEntry, flagOf } from "./plain-entry.ts";
+import { encodeDocumentEntry, encodePlainEntry } from "./plain-entry.ts";
 import { blindDeployment } from "./receipt-entry.ts";
 
 const signerOf = (envelope: Envelope): Hex => envelope.signatures[0]?.keyid ?? noDigest;
@@ -51,22 +42,11 @@ export function registryEntries(served: readonly Served[], development: boolean)
 
 /** Entry of an enclave's document: anybody who has it can find that it was known at the time. */
 const attestationEntry = (node: Hex, { digest, keysetDigest, assurance }: Attested, development: boolean) =>
-  encodeEntry({
-    kind: "evidence",
-    flags: [...(development ? (["development"] as const) : []), flagOf[assurance]],
-    subject: keysetDigest,
-    envelope: digest,
-    issuer: node,
-    model: noDigest,
-    tag: noDigest,
-    deployment: noDigest,
-    demanded: [],
-    bought: 0,
-    delivered: 0,
-    tokens: 0,
-    value: 0,
-    hour: 0,
-  });
+  encodeDocumentEntry(
+    { kind: "evidence", subject: keysetDigest, issuer: node, hardware: assurance },
+    digest,
+    development,
+  );
 
 /** Logs what the catalogue holds and has not been logged by this process; the log itself keeps one place for equal bytes. */
 export function openRegistryEntries(options: {

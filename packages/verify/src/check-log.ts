@@ -97,6 +97,9 @@ export function checkLog(args: Args): Logged {
   return best ?? none(notRun("log.entry", title, "The receipt carries no proof of its entry.", "INCLUSION_MISSING"));
 }
 
+// One operator alone could show each reader a history of his own: outside development two must have seen it (B5).
+const leastWitnesses = ({ development }: Trust): number => (development ? 1 : 2);
+
 function checkOne(args: Args, entry: Entry, proof: string, none: (check: Check) => Logged): Logged {
   const { trust } = args;
   const fault = entryFault(entry, args);
@@ -125,8 +128,7 @@ function checkOne(args: Args, entry: Entry, proof: string, none: (check: Check) 
     return none(ran("log.proof", title, false, error.detail.message, error.code));
   }
   const result = (results.find((r) => r.outcome === "logged") ?? results[0]) as TlogProofCheck;
-  // One operator alone could show each reader a history of his own: outside development two must have seen it (B5).
-  const enough = result.cosigners.length >= (trust.development ? 1 : 2);
+  const enough = result.cosigners.length >= leastWitnesses(trust);
   const holds = result.outcome === "logged" && enough && result.time !== undefined;
   const names = result.cosigners.map((c) => c.name).join(", ");
   const detail = holds
@@ -219,10 +221,9 @@ export function lookUp(entry: string, proof: string, trust: Trust, at: number, s
     const bytes = fromBase64Url(entry);
     const { origin } = parseCheckpoint(parseNote(parseTlogProof(proof).checkpoint).text);
     const witnesses = parseWitnessPolicy(trust.witnesses);
-    const needed = trust.development ? 1 : 2;
     for (const log of trust.logs.map(parseVkey).filter((key) => key.name === origin)) {
       const found = checkTlogProof({ proof, entry: bytes, log, witnesses, suite, notAfter: Math.floor(at / 1000) });
-      if (found.outcome === "logged" && found.cosigners.length >= needed && found.time !== undefined)
+      if (found.outcome === "logged" && found.cosigners.length >= leastWitnesses(trust) && found.time !== undefined)
         return { status: "logged", time: found.time * 1000 };
     }
     return { status: "unknown", reason: "No trusted log and witnesses show it." };
